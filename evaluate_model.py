@@ -1,0 +1,109 @@
+"""A model + a prepared dataset -> scores, figures, card; with --retune new decisions, too.
+
+    python evaluate_model.py --model runs/demo/model --dataset-dir data/prepared \\
+        --output-dir runs/demo-again
+    python evaluate_model.py --model runs/demo/model --dataset-dir data/mine \\
+        --output-dir runs/retuned --retune --objective f1_macro
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import transformers
+from datasets import disable_progress_bars
+
+from movie_genres.artifacts import ModelFacts, result_table, write_results
+from movie_genres.classifier import load_model, stored_max_length
+from movie_genres.command_line import dashes, exit_code
+from movie_genres.decisions import undo_calibration
+from movie_genres.errors import InputError
+from movie_genres.evaluation import judge_as_stored, score_baselines, tune_and_judge
+from movie_genres.loading import Prepared, load_prepared
+from movie_genres.thresholds import OBJECTIVES
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Judge a model on a prepared dataset.")
+    parser.add_argument("--model", required=True, help="model folder or Hub id")
+    parser.add_argument("--dataset-dir", type=Path, required=True, help="prepared dataset")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder to make")
+    parser.add_argument(
+        "--retune",
+        action="store_true",
+        help="fit calibration and thresholds anew on the validation split and write a new model/",
+    )
+    parser.add_argument(
+        "--objective", choices=OBJECTIVES, help="with --retune (default f1_micro): what for"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of folds and bootstrap")
+    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    if args.objective and not args.retune:
+        raise InputError("--objective changes the thresholds, so it goes with --retune")
+    if args.output_dir.exists() and any(args.output_dir.iterdir()):
+        raise InputError(f"--output-dir {args.output_dir} is not empty; name another folder")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    prepared = load_prepared(args.dataset_dir)
+    model, tokenizer = load_model(args.model)
+    check_labels(model.config.id2label, prepared, args.model)
+    max_length = stored_max_length(tokenizer, model)
+    objective = args.objective or "f1_micro"
+    sweep = None
+    if args.retune:
+        stored = undo_calibration(model, prepared.labels)
+        results, sweep = tune_and_judge(
+            model,
+            tokenizer,
+            prepared,
+            max_length=max_length,
+            pos_weight=stored.pos_weight,
+            objective=objective,
+            seed=args.seed,
+            model_folder=args.output_dir / "model",
+        )
+    else:
+        results = judge_as_stored(
+            model, tokenizer, prepared, max_length=max_length, seed=args.seed, name=args.model
+        )
+    baselines = score_baselines(prepared, objective=objective, seed=args.seed)
+    results = replace(results, baselines=baselines)
+    write_results(args.output_dir, results, prepared, model_facts(args, max_length), sweep)
+    print(f"Test split of {args.dataset_dir}, thresholds by policy '{results.policy}':\n")
+    print(result_table(results.metrics()))
+    print(f"\nreport   {args.output_dir / 'README.md'}")
+    return 0
+
+
+def check_labels(id2label: dict[int, str], prepared: Prepared, name: str) -> None:
+    labels = [id2label[index] for index in sorted(id2label)]
+    if labels != prepared.labels:
+        only_model = sorted(set(labels) - set(prepared.labels))
+        only_data = sorted(set(prepared.labels) - set(labels))
+        raise InputError(
+            f"{name} and the prepared dataset have other genres (model only: "
+            f"{', '.join(only_model) or 'none'}; data only: {', '.join(only_data) or 'none'}); "
+            "prepare the data with the aliases and --min-genre-count that the model was made with"
+        )
+
+
+def model_facts(args: argparse.Namespace, max_length: int) -> ModelFacts:
+    training = {"model": f"`{args.model}`, evaluated without training"}
+    is_path = Path(args.model).exists()
+    return ModelFacts(
+        args.output_dir.resolve().name, None if is_path else args.model, None, max_length, training
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,369 @@
+"""data/prepared -> runs/<name>/: a fine-tuned encoder, its decisions, scores, figures and card.
+
+    accelerate launch finetune.py
+    accelerate launch finetune.py --model-name-or-path google-bert/bert-base-uncased \\
+        --dataset-dir data/mine --output-dir runs/mine
+
+The same command again goes on from the last checkpoint; on a completed run it prints the table.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from datasets import Dataset, disable_progress_bars
+from torch.utils.data import Sampler
+from transformers import (
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    set_seed,
+)
+
+from metrics import GenreMetrics
+from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
+from movie_genres.artifacts import ModelFacts, result_table, write_results
+from movie_genres.callbacks import EvaluationFiles, ReadableProgress
+from movie_genres.classifier import predict_logits
+from movie_genres.command_line import exit_code
+from movie_genres.encoder import EncoderName, find_encoder, load_encoder
+from movie_genres.evaluation import score_baselines, tune_and_judge
+from movie_genres.head import captured_features, fit_probe, freeze_lower, set_head
+from movie_genres.loading import (
+    LengthGroupedSampler,
+    Prepared,
+    load_prepared,
+    token_lengths,
+    tokenize,
+)
+from movie_genres.losses import positive_weights, weighted_bce_sum
+from movie_genres.measure import peak_memory_bytes
+from movie_genres.run import RunFolder, run_record
+
+
+class GenreTrainer(Trainer):
+    """A Trainer for multi-label data with class-weighted BCE and length-grouped batches.
+
+    Args:
+        pos_weight: Weight of each label's positives, shape (n_labels,).
+        seconds_before: What the run has taken so far (probing), for the log.
+    """
+
+    # `compute_loss` divides by the cells of the whole step, so nothing is left to divide.
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self, *args: Any, pos_weight: np.ndarray, seconds_before: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        # Makes the Trainer count the label cells of each step. It does so only for models that
+        # take `num_items_in_batch`, and the multi-label loss of those ignores the number.
+        self.model_accepts_loss_kwargs = True
+        self.pos_weight = torch.from_numpy(pos_weight).to(self.args.device)
+        self.seconds_before = seconds_before
+        self._started = time.perf_counter()
+        self.train_lengths = token_lengths(self.train_dataset)
+        self.sampler: LengthGroupedSampler | None = None
+        self.add_callback(_EpochOfSampler(self))
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Class-weighted BCE: the sum over this process's cells by the cells of the whole step.
+
+        `num_items_in_batch` counts them over all processes and accumulation steps. Gradients are
+        averaged over processes, hence the factor: the result is the gradient of the mean over the
+        whole step, whatever its division into processes and micro-batches.
+        """
+        labels = inputs["labels"]
+        outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
+        total = weighted_bce_sum(outputs.logits, labels, self.pos_weight)
+        if num_items_in_batch is None:
+            loss = total / labels.numel()
+        elif self.args.average_tokens_across_devices:
+            loss = total / num_items_in_batch * self.accelerator.num_processes
+        else:
+            loss = total / num_items_in_batch
+        return (loss, outputs) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        args = self.args
+        step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        self.sampler = LengthGroupedSampler(self.train_lengths, step, args.seed)
+        return self.sampler
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """The stock log, and `seconds` since the run began (also over interruptions)."""
+        super().log(logs | {"seconds": round(self.seconds(), 1)}, start_time)
+
+    def seconds(self) -> float:
+        """Probing and training so far, this sitting and those before it."""
+        return self.seconds_before + time.perf_counter() - self._started
+
+    def continue_clock(self, seconds: float) -> None:
+        self.seconds_before, self._started = seconds, time.perf_counter()
+
+
+class _EpochOfSampler(TrainerCallback):
+    """Tells the sampler its epoch: after resuming within an epoch accelerate does not reach it."""
+
+    def __init__(self, trainer: GenreTrainer) -> None:
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trainer.sampler is not None:
+            self.trainer.sampler.set_epoch(int(state.epoch or 0))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    project, args = parse_finetune_args(argv)
+    disable_progress_bars()
+    prepared = load_prepared(Path(project.dataset_dir))
+    encoder = find_encoder(project.model_name_or_path)
+    run = RunFolder(Path(args.output_dir or "runs/demo"))
+    with args.main_process_first(local=False):
+        if args.process_index == 0:
+            run.open(run_record(project, args, prepared), overwrite=project.overwrite)
+    if (metrics := run.metrics()) is not None:
+        if args.process_index == 0:
+            print(f"{run.path} is complete (--overwrite starts afresh)\n")
+            print_results(metrics, run)
+        return 0
+    set_seed(args.seed)
+    model, tokenizer = load_encoder(
+        encoder, prepared.labels, project.max_length, dropout=project.dropout
+    )
+    pos_weight = positive_weights(prepared.y("train"), project.class_weights)
+    trainer = build_trainer(project, args, run, prepared, model, tokenizer, pos_weight)
+    start_head(trainer, run, prepared, project.probe_c, pos_weight)
+    train(trainer, run)
+    if trainer.is_world_process_zero():
+        finish(trainer, project, run, prepared, encoder, tokenizer, pos_weight)
+    trainer.accelerator.wait_for_everyone()
+    return 0
+
+
+def build_trainer(
+    project: ProjectArguments,
+    args: FinetuneArguments,
+    run: RunFolder,
+    prepared: Prepared,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pos_weight: np.ndarray,
+) -> GenreTrainer:
+    frozen = freeze_lower(model, project.frozen_share)
+    args.output_dir = str(run.checkpoints)
+    trainer = GenreTrainer(
+        model=model,
+        args=args,
+        train_dataset=tokenize(prepared.splits["train"], tokenizer, project.max_length),
+        eval_dataset=by_length(
+            tokenize(prepared.splits["validation"], tokenizer, project.max_length)
+        ),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=GenreMetrics(prepared.labels),
+        processing_class=tokenizer,
+        pos_weight=pos_weight,
+    )
+    for stock in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(stock)
+    trainer.add_callback(ReadableProgress(show_bar=not args.disable_tqdm))
+    trainer.add_callback(EvaluationFiles(trainer, run.evaluations))
+    if project.early_stopping_patience:
+        trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
+    if trainer.is_world_process_zero():
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        print(
+            f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
+            f"({frozen} layers frozen) on {len(trainer.train_dataset):,} films, "
+            f"{len(prepared.labels)} genres, in {project.precision}, "
+            f"{args.world_size} process(es) on {args.device.type}"
+        )
+    return trainer
+
+
+def by_length(tokenized: Dataset) -> Dataset:
+    """Rows from long to short: less padding where the order does not matter."""
+    return tokenized.select(np.argsort(-token_lengths(tokenized), kind="stable"))
+
+
+def start_head(
+    trainer: GenreTrainer,
+    run: RunFolder,
+    prepared: Prepared,
+    inverse_penalty: float,
+    pos_weight: np.ndarray,
+) -> None:
+    """Give the model the head of a linear probe, the same one on every process."""
+    if inverse_penalty == 0:
+        return
+    if not run.probe.is_file():
+        began = time.perf_counter()
+        features, y = probe_features(trainer)
+        if trainer.is_world_process_zero():
+            head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
+            run.save_probe(head, time.perf_counter() - began)
+            print(f"the head starts from a probe ({time.perf_counter() - began:.0f} s)", flush=True)
+        trainer.accelerator.wait_for_everyone()
+    head, seconds = run.load_probe()
+    set_head(trainer.model, head)
+    trainer.continue_clock(seconds)
+
+
+@torch.inference_mode()
+def probe_features(trainer: GenreTrainer) -> tuple[np.ndarray, np.ndarray]:
+    """What enters the final Linear for each training row, and its labels, in the same order.
+
+    The pass is shared between the processes and gathered by all.
+    """
+    model = trainer.model.eval()
+    features, labels = [], []
+    with captured_features(model) as seen:
+        for batch in trainer.get_eval_dataloader(by_length(trainer.train_dataset)):
+            y = batch.pop("labels")
+            with trainer.compute_loss_context_manager():
+                model(**batch)
+            gathered = trainer.accelerator.gather_for_metrics((seen.pop(), y))
+            features.append(gathered[0].cpu().numpy())
+            labels.append(gathered[1].cpu().numpy())
+    return np.concatenate(features), np.concatenate(labels)
+
+
+def train(trainer: GenreTrainer, run: RunFolder) -> None:
+    """Train, from the last checkpoint if there is one, and load the best one."""
+    checkpoint = run.last_checkpoint()
+    if checkpoint is not None:
+        state = transformers.TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
+        trainer.continue_clock(max((log["seconds"] for log in state.log_history), default=0.0))
+        if trainer.is_world_process_zero():
+            print(f"going on from {checkpoint}", flush=True)
+    trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def finish(
+    trainer: GenreTrainer,
+    project: ProjectArguments,
+    run: RunFolder,
+    prepared: Prepared,
+    encoder: EncoderName,
+    tokenizer: PreTrainedTokenizerBase,
+    pos_weight: np.ndarray,
+) -> None:
+    """Fit the decisions, save the model, score it beside the baselines, write report and card."""
+    seconds, memory = trainer.seconds(), peak_memory_bytes()
+    print("fitting calibration and thresholds, reading the test split once", flush=True)
+    seed = trainer.args.seed
+    results, sweep = tune_and_judge(
+        trainer.accelerator.unwrap_model(trainer.model),
+        tokenizer,
+        prepared,
+        max_length=project.max_length,
+        pos_weight=pos_weight,
+        objective=project.objective,
+        seed=seed,
+        model_folder=run.model,
+    )
+    probe = probe_logits(run, encoder, prepared, project.max_length) if project.probe_c else None
+    baselines = score_baselines(
+        prepared,
+        objective=project.objective,
+        seed=seed,
+        probe=None if probe is None else (probe, pos_weight),
+    )
+    probing = run.load_probe()[1] if project.probe_c else 0.0
+    facts = {
+        "seconds": round(seconds, 1),
+        "useful_tokens_per_second": round(
+            trainer.state.num_input_tokens_seen / max(seconds - probing, 1e-9), 1
+        ),
+        "peak_memory_bytes": memory,
+        "precision": project.precision,
+        "world_size": trainer.args.world_size,
+        "best_epoch": _best_epoch(trainer),
+    }
+    results = replace(results, baselines=baselines, train=facts)
+    write_results(run.path, results, prepared, model_facts(trainer, project, run, encoder, facts), sweep)
+    print_results(results.metrics(), run)
+
+
+def probe_logits(
+    run: RunFolder, encoder: EncoderName, prepared: Prepared, max_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the encoder as it was, with the probe as its head: validation, test."""
+    model, tokenizer = load_encoder(encoder, prepared.labels, max_length)
+    set_head(model, run.load_probe()[0])
+    validation, test = (
+        predict_logits(model, tokenizer, prepared.texts(split), max_length=max_length)
+        for split in ("validation", "test")
+    )
+    return validation, test
+
+
+def _best_epoch(trainer: GenreTrainer) -> float | None:
+    best = trainer.state.best_global_step
+    return next((log["epoch"] for log in trainer.state.log_history if log["step"] == best), None)
+
+
+def model_facts(
+    trainer: GenreTrainer,
+    project: ProjectArguments,
+    run: RunFolder,
+    encoder: EncoderName,
+    facts: dict[str, Any],
+) -> ModelFacts:
+    args = trainer.args
+    training = {
+        "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
+        f"{facts['best_epoch'] or args.num_train_epochs:g}",
+        "learning rate": f"{args.learning_rate:g}, {args.lr_scheduler_type.value}, "
+        f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
+        "batch": f"{args.train_batch_size * args.gradient_accumulation_steps * args.world_size} films",
+        "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
+        "head": "started from logistic regressions on the frozen encoder"
+        if project.probe_c
+        else "started at random",
+        "frozen": f"embeddings and {project.frozen_share:.0%} of the layers, lowest first"
+        if project.frozen_share
+        else "nothing",
+        "cut": f"after {project.max_length} tokens",
+        "seed": str(args.seed),
+        "time": f"{facts['seconds']:.0f} s (probing included) in {facts['precision']} on "
+        f"{args.world_size} × {args.device.type} ({platform.machine()}, "
+        f"{torch.get_num_threads()} threads), peak memory "
+        f"{(facts['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
+        "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",
+    }
+    return ModelFacts(
+        run.path.resolve().name, encoder.base_model, encoder.license, project.max_length, training
+    )
+
+
+def print_results(metrics: dict[str, Any], run: RunFolder) -> None:
+    print(f"\nTest split, thresholds by policy '{metrics['chosen_policy']}':\n")
+    print(result_table(metrics))
+    print(f"\nmodel    {run.model}")
+    print(f"report   {run.path / 'README.md'}, figures in {run.path / 'figures'}")
+    print(f"try it   python predict.py --model {run.model} \"A plot ...\"")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

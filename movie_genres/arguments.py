@@ -1,0 +1,169 @@
+"""Arguments of finetune.py. Their defaults are the recipe; benchmarks/RECIPE.md says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from movie_genres.encoder import DEFAULT_ENCODER, PRECISIONS, choose_precision
+from movie_genres.errors import InputError
+from movie_genres.losses import CLASS_WEIGHTS
+from movie_genres.thresholds import OBJECTIVES
+
+
+def _help(text: str, choices: Sequence[str] | None = None) -> dict[str, Any]:
+    return {"help": text} | ({"choices": list(choices)} if choices else {})
+
+
+@dataclass
+class ProjectArguments:
+    """What is ours; everything else is a TrainingArguments flag."""
+
+    model_name_or_path: str = field(
+        default=DEFAULT_ENCODER,
+        metadata=_help("Folder or Hub id of an encoder; 'default' is the packaged MiniLM."),
+    )
+    dataset_dir: str = field(
+        default="data/prepared", metadata=_help("Folder that prepare_dataset.py wrote.")
+    )
+    max_length: int = field(default=256, metadata=_help("Texts are cut after so many tokens."))
+    class_weights: str = field(
+        default="sqrt",
+        metadata=_help(
+            "Weight of a genre's positives in the loss: the square root of negatives / positives, "
+            "none, or balanced (that ratio itself); capped at 10.",
+            CLASS_WEIGHTS,
+        ),
+    )
+    frozen_share: float = field(
+        default=0.5,
+        metadata=_help(
+            "Share of the layers, lowest first, that stay as they are together with the "
+            "embeddings, in [0, 1]; 0 trains everything."
+        ),
+    )
+    probe_c: float = field(
+        default=0.3,
+        metadata=_help(
+            "Inverse penalty of the logistic regressions that the head starts from; 0 starts it "
+            "at random."
+        ),
+    )
+    dropout: float = field(
+        default=0.0,
+        metadata=_help("Probability of every dropout of the encoder, in [0, 1)."),
+    )
+    objective: str = field(
+        default="f1_micro", metadata=_help("What the thresholds are tuned for.", OBJECTIVES)
+    )
+    early_stopping_patience: int = field(
+        default=2,
+        metadata=_help("Stop after so many evaluations without a better mAP; 0 never stops early."),
+    )
+    precision: str = field(
+        default="auto",
+        metadata=_help(
+            "Autocast: bf16, fp16 or float32; auto takes bf16 where the device computes in it, "
+            "fp16 on older GPUs, float32 elsewhere.",
+            PRECISIONS,
+        ),
+    )
+    overwrite: bool = field(
+        default=False, metadata=_help("Start afresh where --output-dir holds a run.")
+    )
+
+    def check(self) -> None:
+        """Raises: InputError: If a number is out of its range."""
+        if not 0 <= self.frozen_share <= 1:
+            raise InputError(f"--frozen-share {self.frozen_share} is not in [0, 1]")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"--dropout {self.dropout} is not in [0, 1)")
+        if self.probe_c < 0:
+            raise InputError(f"--probe-c {self.probe_c} is negative; 0 starts the head at random")
+        if self.early_stopping_patience < 0:
+            raise InputError(f"--early-stopping-patience {self.early_stopping_patience} is negative")
+
+
+def _recipe(name: str, default: Any) -> Any:
+    """A field of TrainingArguments with another default and the same help text."""
+    return field(default=default, metadata=TrainingArguments.__dataclass_fields__[name].metadata)
+
+
+@dataclass
+class FinetuneArguments(TrainingArguments):
+    """TrainingArguments whose defaults are the recipe."""
+
+    output_dir: str | None = field(
+        default="runs/demo", metadata=_help("Folder of the run: model/, metrics.json, figures/ ...")
+    )
+    learning_rate: float = _recipe("learning_rate", 2e-4)
+    num_train_epochs: float = _recipe("num_train_epochs", 2.0)
+    per_device_train_batch_size: int = _recipe("per_device_train_batch_size", 16)
+    per_device_eval_batch_size: int = _recipe("per_device_eval_batch_size", 32)
+    warmup_steps: float = _recipe("warmup_steps", 0.1)
+    weight_decay: float = _recipe("weight_decay", 0.01)
+    eval_strategy: str = _recipe("eval_strategy", "epoch")
+    save_strategy: str = _recipe("save_strategy", "epoch")
+    save_total_limit: int | None = _recipe("save_total_limit", 2)
+    load_best_model_at_end: bool = _recipe("load_best_model_at_end", True)
+    metric_for_best_model: str | None = _recipe("metric_for_best_model", "average_precision_macro")
+    greater_is_better: bool | None = _recipe("greater_is_better", True)
+    logging_steps: float = _recipe("logging_steps", 25)
+    seed: int = _recipe("seed", 0)
+    include_num_input_tokens_seen: str = _recipe("include_num_input_tokens_seen", "non_padding")
+
+    def __post_init__(self) -> None:
+        has_accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
+        self.use_cpu = self.use_cpu or not has_accelerator
+        if self.disable_tqdm is None:
+            self.disable_tqdm = not sys.stderr.isatty()
+        super().__post_init__()
+
+
+def parse_finetune_args(
+    argv: Sequence[str] | None,
+) -> tuple[ProjectArguments, FinetuneArguments]:
+    """Parse the command line of finetune.py; flags take dashes or underscores.
+
+    Raises:
+        InputError: If a flag is unknown, a value out of range, or two of them contradict.
+    """
+    parser = HfArgumentParser(
+        (ProjectArguments, FinetuneArguments), description="Fine-tune an encoder; see README.md."
+    )
+    namespace, unknown = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
+    if unknown:
+        raise InputError(f"unknown argument(s): {' '.join(unknown)}; see finetune.py --help")
+    if namespace.push_to_hub:
+        raise InputError(
+            "--push_to_hub is not taken: the Trainer would create a public repository at start "
+            "and upload pickles at every save; upload the run's model/ folder when it is done"
+        )
+    project = ProjectArguments(**_values(ProjectArguments, namespace))
+    project.check()
+    # Precision is a property of the device, so it is decided here and not by the user's flags,
+    # unless they ask for one.
+    if not (namespace.bf16 or namespace.fp16):
+        on_cpu = namespace.use_cpu or not torch.cuda.is_available()
+        project.precision = choose_precision(project.precision, on_cpu=on_cpu)
+        namespace.bf16 = project.precision == "bf16"
+        namespace.fp16 = project.precision == "fp16"
+    elif project.precision != "auto":
+        raise InputError("--precision and --bf16 / --fp16 say the same thing; give one of them")
+    else:
+        project.precision = "bf16" if namespace.bf16 else "fp16"
+    try:
+        return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
+    except (ValueError, TypeError) as error:
+        raise InputError(" ".join(str(error).split())) from None
+
+
+def _values(dataclass_type: Any, namespace: Any) -> dict[str, Any]:
+    names = (f.name for f in dataclasses.fields(dataclass_type) if f.init)
+    return {name: getattr(namespace, name) for name in names}

@@ -1,0 +1,188 @@
+"""Results -> the files of a run: metrics.json, predictions.parquet, figures/, README.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from movie_genres import plots
+from movie_genres.card import card_data, render_card
+from movie_genres.results import Results
+from movie_genres.loading import Prepared
+from movie_genres.scores import confusion_counts
+
+BASELINE_NAMES = {
+    "prior": "genre frequencies alone",
+    "tfidf_logreg": "TF-IDF + logistic regression",
+    "linear_probe": "frozen encoder + logistic regression",
+}
+_TABLE_COLUMNS = {
+    "f1_micro": "F1 micro",
+    "f1_macro": "F1 macro",
+    "average_precision_macro": "mAP",
+    "precision_micro": "precision",
+    "recall_micro": "recall",
+    "subset_accuracy": "subset acc.",
+}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the card says about a model besides its results."""
+
+    name: str
+    base_model: str | None
+    """A Hub id, or None where only a local folder is known."""
+    license: str | None
+    max_length: int
+    training: Mapping[str, str]
+    """Lines of the card's section on training."""
+
+
+def write_results(
+    folder: Path,
+    results: Results,
+    prepared: Prepared,
+    facts: ModelFacts,
+    sweep: Figure | None = None,
+) -> None:
+    """Write metrics.json last, so that a folder with it is complete.
+
+    Args:
+        sweep: The threshold sweep on the validation split, where one was made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_predictions(folder / "predictions.parquet", results, prepared)
+    _write_figures(folder / "figures", results, sweep)
+    metrics = results.metrics()
+    (folder / "README.md").write_text(run_card(metrics, prepared, facts), encoding="utf-8")
+    write_json(folder / "metrics.json", metrics)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def _write_predictions(path: Path, results: Results, prepared: Prepared) -> None:
+    test = prepared.splits["test"]
+    pd.DataFrame(
+        {
+            "id": test["id"],
+            "text": test["text"],
+            "y_true": list(results.y_true.astype("int8")),
+            "probabilities": list(results.y_prob.astype("float64")),
+        }
+    ).to_parquet(path, index=False)
+
+
+def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None:
+    folder.mkdir(exist_ok=True)
+    y_true, y_pred, y_prob, labels = (
+        results.y_true,
+        results.y_pred,
+        results.y_prob,
+        results.labels,
+    )
+    per_genre = results.per_genre()
+    figures = {
+        "confusion_matrices": plots.plot_confusion_matrices(
+            confusion_counts(y_true, y_pred),
+            labels,
+            title=f"Decisions on the {len(y_true):,} test films",
+        ),
+        "precision_recall": plots.plot_precision_recall(y_true, y_prob, y_pred, labels),
+        "genre_f1": plots.plot_genre_f1(
+            [float(per_genre[name]["f1"] or 0) for name in labels],
+            [int(per_genre[name]["support"] or 0) for name in labels],
+            labels,
+            "F1 of each genre on the test split",
+        ),
+        "reliability": plots.plot_reliability(y_true, results.y_prob_before, y_prob),
+    }
+    if sweep is not None:
+        figures["threshold_sweep"] = sweep
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png")
+        plt.close(figure)
+
+
+def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) -> str:
+    """The filled model card of a run; every figure in it comes from `metrics`."""
+    report, source = prepared.report, prepared.report["source"]
+    dataset_id = "local/" + "-".join("".join(c if c.isalnum() else " " for c in source["name"]).split())
+    data = card_data(
+        metrics,
+        model_name=facts.name,
+        base_model=facts.base_model,
+        model_license=facts.license,
+        dataset_name=source["name"],
+        dataset_id=dataset_id,
+    )
+    per_genre = metrics["per_genre"]
+    weakest = sorted(((n, r["f1"]) for n, r in per_genre.items()), key=lambda pair: pair[1])[:3]
+    rare = [name for name, row in per_genre.items() if row["support"] < 20]
+    method = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
+    return render_card(
+        data,
+        {
+            "model_name": facts.name,
+            "model_id": "model",
+            "labels": list(per_genre),
+            "base_model_text": f"`{facts.base_model}`" if facts.base_model else "a local encoder",
+            "dataset": {
+                "description": source["description"],
+                "splits": report["splits"],
+                "read": report["read"],
+                "kept": report["kept"],
+                "license": source["license"] or "that of the source; not stated here",
+                "sha256": source["sha256"],
+            },
+            "chosen": metrics["test"]["chosen"],
+            "intervals": metrics["intervals"]["chosen"],
+            "baselines": {BASELINE_NAMES[n]: s for n, s in metrics["baselines"].items()},
+            "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
+            "policy": metrics["chosen_policy"],
+            "objective": metrics["objective"],
+            "per_genre": per_genre,
+            "calibration": metrics["calibration"],
+            "calibration_text": _CALIBRATION_TEXT[method],
+            "max_length": facts.max_length,
+            "training": dict(facts.training),
+            "weakest": weakest,
+            "rare_text": (
+                f"Figures of genres with fewer than 20 test films ({', '.join(rare)}) are rough."
+                if rare
+                else ""
+            ),
+        },
+    )
+
+
+_CALIBRATION_TEXT = {
+    "none": "only the shift of the class weights was undone; more did not lower the "
+    "cross-validated log-loss.",
+    "temperature": "one temperature for all genres, folded into the last layer.",
+    "affine": "slope and shift of the logit per genre, folded into the last layer.",
+    "stored": "as stored with the model.",
+}
+
+
+def result_table(metrics: Mapping[str, Any]) -> str:
+    """The test scores of the model and the baselines, as text in columns."""
+    rows = {"this model": metrics["test"]["chosen"]}
+    rows |= {BASELINE_NAMES[name]: scores for name, scores in metrics["baselines"].items()}
+    width = max(len(name) for name in rows) + 2
+    lines = [" " * width + "".join(f"{title:>12}" for title in _TABLE_COLUMNS.values())]
+    for name, scores in rows.items():
+        lines.append(name.ljust(width) + "".join(f"{scores[c]:>12.3f}" for c in _TABLE_COLUMNS))
+    return "\n".join(lines)

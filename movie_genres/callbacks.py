@@ -1,0 +1,110 @@
+"""What a person sees of a training: readable lines, and a file and a figure per evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from transformers import ProgressCallback, Trainer, TrainerCallback
+from transformers.integrations import TensorBoardCallback
+
+from movie_genres.artifacts import write_json
+from movie_genres.plots import plot_confusion_matrices
+
+
+class ReadableProgress(ProgressCallback):
+    """The stock progress bar (none where there is no terminal), with sentences instead of dicts."""
+
+    def __init__(self, show_bar: bool) -> None:
+        super().__init__()
+        self.show_bar = show_bar
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.show_bar:
+            super().on_train_begin(args, state, control, **kwargs)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.training_bar is not None:
+            super().on_step_end(args, state, control, **kwargs)
+
+    def on_prediction_step(
+        self, args: Any, state: Any, control: Any, eval_dataloader: Any = None, **kwargs: Any
+    ) -> None:
+        if self.show_bar:
+            super().on_prediction_step(args, state, control, eval_dataloader, **kwargs)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        line = describe(logs or {}, state)
+        if not state.is_world_process_zero or line is None:
+            return
+        if self.training_bar is not None:
+            self.training_bar.write(line)
+        else:
+            print(line, flush=True)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.training_bar is not None:
+            super().on_train_end(args, state, control, **kwargs)
+
+
+def describe(logs: dict[str, Any], state: Any) -> str | None:
+    """One line for what the Trainer logs; None for what no one reads."""
+    where = f"step {state.global_step}/{state.max_steps}  epoch {state.epoch or 0:.2f}"
+    if "eval_average_precision_macro" in logs:
+        return (
+            f"{where}  validation: mAP {logs['eval_average_precision_macro']:.3f}  "
+            f"F1 micro {logs['eval_f1_micro']:.3f} at threshold {logs['eval_best_threshold']:.2f}  "
+            f"loss {logs['eval_loss']:.3f}"
+        )
+    if "loss" in logs:
+        return (
+            f"{where}  loss {float(logs['loss']):.3f}  "
+            f"learning rate {float(logs.get('learning_rate', 0)):.1e}  {logs['seconds']:.0f} s"
+        )
+    return None
+
+
+class EvaluationFiles(TrainerCallback):
+    """After each evaluation: its scores and confusion matrices as JSON, and in TensorBoard."""
+
+    def __init__(self, trainer: Trainer, folder: Path) -> None:
+        self.trainer = trainer
+        self.folder = folder
+
+    def on_evaluate(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not state.is_world_process_zero:
+            return
+        confusion = self.trainer.compute_metrics.confusion  # type: ignore[union-attr]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(
+            self.folder / f"step-{state.global_step:06d}.json",
+            {
+                "step": state.global_step,
+                "epoch": state.epoch,
+                "metrics": metrics,
+                "confusion": confusion,
+            },
+        )
+        for callback in self.trainer.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+                figure = plot_confusion_matrices(
+                    {
+                        cell: np.array([counts[cell] for counts in confusion.values()])
+                        for cell in ("tp", "fp", "fn", "tn")
+                    },
+                    list(confusion),
+                    title=f"Validation at step {state.global_step}",
+                )
+                callback.tb_writer.add_figure("confusion", figure, state.global_step)
+                plt.close(figure)

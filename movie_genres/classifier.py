@@ -1,0 +1,172 @@
+"""Text -> logits -> genres: a published model at use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import expit
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from movie_genres.decisions import Decisions
+from movie_genres.errors import InputError
+from movie_genres.head import captured_features
+from movie_genres.text import clean_text, compose_text
+from movie_genres.thresholds import decide
+
+def default_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    max_length: int,
+    batch_size: int = 32,
+    features: bool = False,
+) -> np.ndarray:
+    """Logits of texts in their order, computed in batches of similar length.
+
+    Args:
+        max_length: Tokens after which a text is cut.
+        features: Give what enters the final Linear instead, shape (n_texts, hidden_size).
+
+    Returns:
+        float32, shape (n_texts, n_labels).
+    """
+    model.eval()
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
+    names = [name for name in tokenizer.model_input_names if name in encoded]
+    order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
+    width = model.config.hidden_size if features else model.config.num_labels
+    outputs = np.empty((len(texts), width), dtype=np.float32)
+    with captured_features(model) as seen:
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = {name: [encoded[name][row] for row in rows] for name in names}
+            padded = tokenizer.pad(batch, return_tensors="pt").to(model.device)
+            logits = model(**padded).logits
+            outputs[rows] = (seen[-1] if features else logits.float()).cpu().numpy()
+            seen.clear()
+    return outputs
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The genres of one film."""
+
+    genres: dict[str, float]
+    """Given genres and their probabilities, the most probable first."""
+    probabilities: dict[str, float]
+    """All genres, in label order."""
+
+
+class GenreClassifier:
+    """A model folder or Hub id, ready to give genres.
+
+    >>> classifier = GenreClassifier.from_pretrained("runs/demo/model")
+    >>> classifier(["Two detectives hunt a killer."])[0].genres
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str = "the model"
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.decisions = Decisions.of_config(model, name)
+        self.max_length = stored_max_length(tokenizer, model)
+
+    @classmethod
+    def from_pretrained(cls, name: str) -> GenreClassifier:
+        """Load a folder or a Hub id.
+
+        Raises:
+            InputError: If there is no such model or it has no usable thresholds.
+        """
+        model, tokenizer = load_model(name)
+        return cls(model, tokenizer, name)
+
+    def probabilities(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
+        """Calibrated probabilities of texts as the column `text` has them, (n_texts, n_labels)."""
+        logits = predict_logits(
+            self.model,
+            self.tokenizer,
+            texts,
+            max_length=self.max_length,
+            batch_size=batch_size,
+        )
+        return expit(logits.astype(np.float64))
+
+    def __call__(
+        self, plots: Sequence[str], titles: Sequence[str | None] | None = None
+    ) -> list[Prediction]:
+        """Genres of films: plots and titles are cleaned and joined as in preparation."""
+        given = titles or [None] * len(plots)
+        texts = [
+            compose_text(clean_text(title or ""), clean_text(plot))
+            for title, plot in zip(given, plots, strict=True)
+        ]
+        if not texts:
+            return []
+        y_prob = self.probabilities(texts)
+        y_pred = decide(y_prob, self.decisions.thresholds)
+        return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
+
+    def _prediction(self, y_prob: np.ndarray, y_pred: np.ndarray) -> Prediction:
+        labels = self.decisions.labels
+        given = sorted(np.flatnonzero(y_pred), key=lambda label: -y_prob[label])
+        return Prediction(
+            {labels[label]: float(y_prob[label]) for label in given},
+            dict(zip(labels, y_prob.tolist(), strict=True)),
+        )
+
+
+def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a trained classifier in float32, on the GPU if there is one.
+
+    Raises:
+        InputError: If there is no such folder or Hub id, or it cannot be read.
+    """
+    check_model_name(name, "--model")
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot load {name!r}: {one_line(error)}") from None
+    return model.to(default_device()), tokenizer
+
+
+def check_model_name(name: str, flag: str) -> None:
+    """Notice a wrong path before the Hub is asked for it.
+
+    Raises:
+        InputError: If the name is a path, and no model folder is there.
+    """
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"{flag} {name!r} is a folder without a config.json: no model")
+    elif path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(f"{flag} {name!r} is no model folder; give a folder or a Hub id")
+
+
+def stored_max_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
+    """Tokens after which texts are cut: what training stored, never more than there are positions."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return int(min(tokenizer.model_max_length, positions))
+
+
+def one_line(error: BaseException) -> str:
+    """The first sentence of a library's message."""
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,39 @@
+"""What the commands share: exit codes, and flags with dashes or underscores."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from movie_genres.errors import InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def exit_code(main: Callable[[], int]) -> int:
+    """Run a command and turn what went wrong into an exit code.
+
+    Returns:
+        What `main` returns; 2 after one line on standard error for an `InputError`; 130 after
+        Ctrl-C. Any other exception is a failure at work and passes: Python exits with 1.
+    """
+    try:
+        return main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def dashes(argv: Sequence[str]) -> list[str]:
+    """Arguments whose flags are written with dashes: `--output_dir=a_b` -> `--output-dir=a_b`."""
+    written = []
+    for argument in argv:
+        flag, equals, value = argument.partition("=")
+        if flag.startswith("--"):
+            flag = flag.replace("_", "-")
+        written.append(flag + equals + value)
+    return written

@@ -1,0 +1,128 @@
+"""The encoder to fine-tune: found, loaded with a head for our genres, in a precision that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from movie_genres.classifier import check_model_name, one_line
+from movie_genres.defaults import ENCODER_HUB_ID, encoder_folder
+from movie_genres.errors import InputError
+
+DEFAULT_ENCODER = "default"
+PRECISIONS = ("auto", "float32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class EncoderName:
+    """Where an encoder is loaded from, and what the card calls it."""
+
+    path: str
+    """A folder or a Hub id."""
+    base_model: str | None
+    """A Hub id, or None for a local folder."""
+    license: str | None
+    """A licence identifier of the Hub's list, where it is known."""
+
+
+def find_encoder(name: str) -> EncoderName:
+    """Resolve `--model-name-or-path`.
+
+    Raises:
+        InputError: If it is a path without a model.
+    """
+    if name == DEFAULT_ENCODER:
+        return EncoderName(str(encoder_folder()), ENCODER_HUB_ID, "apache-2.0")
+    check_model_name(name, "--model-name-or-path")
+    return EncoderName(name, None if Path(name).is_dir() else name, None)
+
+
+def load_encoder(
+    encoder: EncoderName, labels: list[str], max_length: int, *, dropout: float = 0.0
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An encoder with a new head of `len(labels)` outputs, in float32, and its tokenizer.
+
+    Args:
+        encoder: Where it is.
+        labels: Genre names in column order.
+        max_length: Tokens that it will have to read.
+        dropout: Probability for every dropout of the encoder and its head.
+
+    Raises:
+        InputError: If it cannot be loaded, or `max_length` is more than it can read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            encoder.path,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={label: index for index, label in enumerate(labels)},
+            problem_type="multi_label_classification",
+        )
+        for name, value in config.to_dict().items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(config, name, dropout)
+        tokenizer = AutoTokenizer.from_pretrained(encoder.path)
+        with _quiet_loading():
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                encoder.path,
+                config=config,
+                dtype=torch.float32,
+                # A head for other genres is replaced, not an obstacle.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"--model-name-or-path {encoder.path!r} cannot be loaded: {one_line(error)}"
+        ) from None
+    positions = getattr(config, "max_position_embeddings", None) or max_length
+    limit = min(positions, tokenizer.model_max_length)
+    if not 8 <= max_length <= limit:
+        raise InputError(f"--max-length {max_length} is outside 8 to {limit}, what it can read")
+    random_start = [name for name in loading["missing_keys"] if not name.startswith("classifier.")]
+    if random_start:
+        print(f"note: not in {encoder.path}, so they start at random: {', '.join(random_start)}")
+    return model, tokenizer
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    # No load report and no bar: that the head is new is what this project does.
+    level, bar = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(level)
+        if bar:
+            transformers.logging.enable_progress_bar()
+
+
+def choose_precision(asked: str, *, on_cpu: bool) -> str:
+    """The precision of training: float32, bf16 or fp16 (autocast; the weights stay float32).
+
+    "auto" takes bf16 where the device computes in it (emulation is slower than float32), fp16 on
+    older GPUs, and float32 elsewhere.
+    """
+    if asked != "auto":
+        return asked
+    if on_cpu:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if native else "float32"
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "float32"

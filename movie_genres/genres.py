@@ -1,0 +1,151 @@
+"""Genre strings in the formats people have, and the table that makes them canonical labels.
+
+Reads `data/genre_aliases.csv` (raw, genres, dropped_because); writes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from movie_genres.errors import InputError
+
+
+class GenreFormat(StrEnum):
+    """How one column writes its genres; decided once per column, never per row."""
+
+    LITERAL = "literal"
+    """JSON or Python text: a list of strings, a list of objects with `name`, {id: name}."""
+    QUOTED = "quoted"
+    """`"Thriller",  "Horror"`."""
+    PIPE = "pipe"
+    SEMICOLON = "semicolon"
+    COMMA = "comma"
+    """`Action, Thriller`; one label a row is this too."""
+
+
+_SEPARATORS = {GenreFormat.PIPE: "|", GenreFormat.SEMICOLON: ";", GenreFormat.COMMA: ","}
+_QUOTED_LABEL = re.compile(r'"([^"]*)"')
+
+
+def detect_genre_format(values: Iterable[str]) -> GenreFormat:
+    """Decide a column's format from its non-blank values: by what most of them look like."""
+    values = [value.strip() for value in values if value.strip()]
+    half = len(values) / 2
+    if sum(value[0] in "[{" for value in values) > half:
+        return GenreFormat.LITERAL
+    if sum(value[0] == value[-1] == '"' and len(value) > 1 for value in values) > half:
+        return GenreFormat.QUOTED
+    # "Arts|Crime, Law": a pipe is never part of a name, a comma may be. So the rarer sign decides
+    # as soon as any row shows it.
+    for genre_format in (GenreFormat.PIPE, GenreFormat.SEMICOLON):
+        if any(_SEPARATORS[genre_format] in value for value in values):
+            return genre_format
+    return GenreFormat.COMMA
+
+
+def parse_genres(value: str, genre_format: GenreFormat) -> list[str]:
+    """Raw labels of one row, stripped, in their order, without blanks or repeats.
+
+    Raises:
+        ValueError: If the value is not of the format (a blank value is no labels, not an error).
+    """
+    value = value.strip()
+    if not value:
+        return []
+    if genre_format is GenreFormat.LITERAL:
+        labels = _literal_labels(value)
+    elif genre_format is GenreFormat.QUOTED:
+        labels = _QUOTED_LABEL.findall(value)
+        if re.sub(r"[\s,]+", "", _QUOTED_LABEL.sub("", value)):
+            raise ValueError(f"not a list of quoted names: {value[:80]!r}")
+    else:
+        labels = value.split(_SEPARATORS[genre_format])
+    return list(dict.fromkeys(label for label in (raw.strip() for raw in labels) if label))
+
+
+def _literal_labels(value: str) -> list[str]:
+    try:
+        parsed: Any = json.loads(value)
+    except (ValueError, RecursionError):
+        try:
+            parsed = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise ValueError(f"neither JSON nor a Python literal: {value[:80]!r}") from None
+    if isinstance(parsed, Mapping):
+        parsed = list(parsed.values())
+    if not isinstance(parsed, list):
+        raise ValueError(f"not a list of genres: {value[:80]!r}")
+    labels = [item.get("name") if isinstance(item, Mapping) else item for item in parsed]
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"a genre without a name: {value[:80]!r}")
+    return labels
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """What the alias table made of one row's raw labels."""
+
+    genres: list[str]
+    """Canonical labels, sorted."""
+    dropped: list[str]
+    """Raw labels that the table drops: formats, origins, audiences."""
+    unlisted: list[str]
+    """Raw labels that the table does not know; they are kept under their own name."""
+
+
+class GenreAliases:
+    """The alias table: raw label -> canonical labels, whatever the case and the blanks."""
+
+    def __init__(self, table: Mapping[str, tuple[str, ...]]) -> None:
+        self._table = {_key(raw): genres for raw, genres in table.items()}
+
+    @classmethod
+    def read(cls, path: Path) -> GenreAliases:
+        """Read a CSV with the columns `raw` and `genres` (canonical, pipe-separated; empty = drop).
+
+        Raises:
+            InputError: If the file is missing, lacks a column, or lists one raw label twice.
+        """
+        if not path.is_file():
+            raise InputError(f"no alias table at {path}; --aliases takes a CSV with raw,genres")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"raw", "genres"} - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(f"{path} lacks the column(s) {sorted(missing)}")
+            rows = [(row["raw"] or "", row["genres"] or "") for row in reader]
+        table: dict[str, tuple[str, ...]] = {}
+        seen: set[str] = set()
+        for raw, genres in rows:
+            if _key(raw) in seen:
+                raise InputError(f"{path} lists {raw!r} twice; keep one line")
+            seen.add(_key(raw))
+            table[raw] = tuple(genre.strip() for genre in genres.split("|") if genre.strip())
+        return cls(table)
+
+    def canonical(self, raw_labels: Iterable[str]) -> Canonical:
+        """Map one row's raw labels to canonical ones."""
+        genres: set[str] = set()
+        dropped, unlisted = [], []
+        for raw in raw_labels:
+            mapped = self._table.get(_key(raw))
+            if mapped is None:
+                unlisted.append(raw)
+                genres.add(raw)
+            elif mapped:
+                genres.update(mapped)
+            else:
+                dropped.append(raw)
+        return Canonical(sorted(genres), dropped, unlisted)
+
+
+def _key(raw: str) -> str:
+    return " ".join(raw.split()).casefold()

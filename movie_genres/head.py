@@ -1,0 +1,154 @@
+"""The final Linear of a sequence classifier: find it, start it from a probe, fold a map into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+from transformers import PreTrainedModel
+
+from movie_genres.errors import InputError
+
+
+def final_linear(model: PreTrainedModel) -> nn.Linear:
+    """The last Linear with `num_labels` outputs.
+
+    Raises:
+        InputError: If there is none, so that the head can be neither probed nor calibrated.
+    """
+    candidates = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Linear) and module.out_features == model.config.num_labels
+    ]
+    if not candidates:
+        raise InputError(
+            f"{type(model).__name__} has no final Linear layer with {model.config.num_labels} "
+            "outputs; take an encoder with a sequence-classification class, such as BERT"
+        )
+    return candidates[-1]
+
+
+@contextmanager
+def captured_features(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
+    """A list that fills with what enters the final Linear, (n_rows, hidden_size) per forward.
+
+    Raises:
+        InputError: On the first forward, if it is no vector per row (a decoder classifies every
+            token).
+    """
+    seen: list[torch.Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].dim() != 2:
+            raise InputError(
+                f"{type(model).__name__} classifies every token, not the text; take an encoder"
+            )
+        seen.append(inputs[0].detach().float())
+
+    handle = final_linear(model).register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Weights of a final Linear: logits = features @ weight.T + bias."""
+
+    weight: np.ndarray
+    """Shape (n_labels, hidden_size)."""
+    bias: np.ndarray
+    """Shape (n_labels,)."""
+
+
+def fit_probe(
+    features: np.ndarray, y: np.ndarray, pos_weight: np.ndarray, *, inverse_penalty: float
+) -> LinearHead:
+    """One regularised logistic regression per label on standardised features, as a head.
+
+    Args:
+        features: What enters the final Linear, shape (n_samples, hidden_size).
+        y: Multi-hot labels, shape (n_samples, n_labels).
+        pos_weight: Weights of the positives, shape (n_labels,): the probe minimises the loss that
+            training goes on with.
+        inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
+    """
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    standard = (features - mean) / scale
+    weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
+    for label in range(y.shape[1]):
+        rate = y[:, label].mean()
+        if rate in (0, 1):
+            # Nothing to separate: the log odds of a rate that one film more would give.
+            bias[label] = np.log((y[:, label].sum() + 0.5) / (len(y) - y[:, label].sum() + 0.5))
+            continue
+        probe = LogisticRegression(
+            C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
+        ).fit(standard, y[:, label])
+        weight[label] = probe.coef_[0] / scale
+        bias[label] = probe.intercept_[0] - weight[label] @ mean
+    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def set_head(model: PreTrainedModel, head: LinearHead) -> None:
+    """Give the final Linear these weights, in place."""
+    linear = final_linear(model)
+    if linear.bias is None:
+        linear.bias = nn.Parameter(torch.zeros(linear.out_features).to(linear.weight))
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(head.weight))
+        linear.bias.copy_(torch.from_numpy(head.bias))
+
+
+def fold_affine(model: PreTrainedModel, slope: np.ndarray, shift: np.ndarray) -> None:
+    """Make the model's logits `slope * logit + shift`, in place, exact to float rounding.
+
+    Args:
+        slope: Shape (n_labels,).
+        shift: Shape (n_labels,).
+    """
+    linear = final_linear(model)
+    weight = linear.weight.detach().double().cpu().numpy()
+    bias = 0.0 if linear.bias is None else linear.bias.detach().double().cpu().numpy()
+    folded = LinearHead(
+        (weight * slope[:, None]).astype(np.float32), (bias * slope + shift).astype(np.float32)
+    )
+    set_head(model, folded)
+
+
+def freeze_lower(model: PreTrainedModel, share: float) -> int:
+    """Stop training the embeddings and the lowest `share` of the layers, and their dropout.
+
+    Args:
+        share: In [0, 1]; 0 trains everything, embeddings included.
+
+    Returns:
+        How many layers are frozen.
+
+    Raises:
+        InputError: If no stack of layers is found.
+    """
+    if share <= 0:
+        return 0
+    encoder = model.base_model
+    stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    if not stacks:
+        raise InputError(
+            f"no stack of layers in {type(model).__name__}; train it whole: --frozen-share 0"
+        )
+    layers = max(stacks, key=len)
+    frozen = list(layers[: int(share * len(layers))])
+    embeddings = getattr(encoder, "embeddings", None) or encoder.get_input_embeddings()
+    for part in (embeddings, *frozen):
+        part.requires_grad_(False)
+        for module in part.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    return len(frozen)

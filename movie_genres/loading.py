@@ -1,0 +1,144 @@
+"""A prepared folder -> tokenised splits, and the order in which training reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from torch.utils.data import Sampler
+from transformers import PreTrainedTokenizerBase
+
+from movie_genres.errors import InputError
+from movie_genres.splits import SPLITS
+
+_BATCHES_PER_POOL = 50
+"""Rows are sorted by length within pools of this many batches: long enough to save the padding,
+short enough to keep batches random."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What prepare_dataset.py wrote."""
+
+    splits: DatasetDict
+    """Columns id, title, text, genres, labels."""
+    labels: list[str]
+    """Genre names in the order of `labels`' columns."""
+    report: dict[str, Any]
+    fingerprint: str
+    """SHA-256 of the label list and the splits' files."""
+
+    def y(self, split: str) -> np.ndarray:
+        """Multi-hot labels of a split, int8, shape (n_rows, n_labels)."""
+        return np.asarray(self.splits[split]["labels"], dtype=np.int8)
+
+    def texts(self, split: str) -> list[str]:
+        return list(self.splits[split]["text"])
+
+
+def load_prepared(folder: Path) -> Prepared:
+    """Open the folder that prepare_dataset.py wrote.
+
+    Raises:
+        InputError: If it is not such a folder, or holds rows whose labels do not fit labels.json.
+    """
+    files = {split: folder / "data" / f"{split}-00000-of-00001.parquet" for split in SPLITS}
+    required = [folder / "labels.json", folder / "report.json", *files.values()]
+    missing = [path for path in required if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{folder} is no prepared dataset ({missing[0].name} is missing); make one: "
+            f"python prepare_dataset.py --output-dir {folder}"
+        )
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    splits = DatasetDict({split: Dataset.from_parquet(str(path)) for split, path in files.items()})
+    digest = hashlib.sha256(json.dumps(labels).encode())
+    for path in files.values():
+        digest.update(path.read_bytes())
+    for split, rows in splits.items():
+        cells = np.asarray(rows["labels"], dtype=np.float32)
+        if cells.shape != (len(rows), len(labels)):
+            raise InputError(f"{folder}: {split} does not have {len(labels)} labels in every row")
+        if not np.isin(cells, (0, 1)).all():
+            raise InputError(f"{folder}: {split} has labels other than 0 and 1")
+    return Prepared(splits, labels, report, digest.hexdigest())
+
+
+def label_fingerprint(labels: Sequence[str]) -> str:
+    """A short hash of an ordered label list, by which stale thresholds are noticed."""
+    return hashlib.sha256(json.dumps(list(labels)).encode()).hexdigest()[:16]
+
+
+def tokenize(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Dataset:
+    """What the model reads (`input_ids`, `attention_mask`, ...) and `labels`; no other column.
+
+    Texts are cut after `max_length` tokens and not padded; the collator pads each batch.
+    """
+    return rows.map(
+        _tokenize_batch,
+        batched=True,
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
+        remove_columns=[column for column in rows.column_names if column != "labels"],
+        keep_in_memory=True,
+    )
+
+
+def _tokenize_batch(
+    batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, Any]:
+    return dict(tokenizer(batch["text"], truncation=True, max_length=max_length))
+
+
+def token_lengths(tokenized: Dataset) -> np.ndarray:
+    """Number of tokens of each row, shape (n_rows,)."""
+    return np.array([len(ids) for ids in tokenized["input_ids"]], dtype=np.int64)
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Random order in which neighbouring rows have similar lengths, a new one each epoch.
+
+    The stock length-grouped sampler also reorders evaluation, and cannot repeat an epoch's order
+    after resuming; this one's order is a function of (seed, epoch) alone.
+
+    Args:
+        lengths: Tokens per row.
+        batch_size: Rows per optimiser step, over all processes and accumulation steps.
+        seed: Of the order.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths))
+        pool = self.batch_size * _BATCHES_PER_POOL
+        grouped = np.concatenate(
+            [
+                rows[np.argsort(-self.lengths[rows], kind="stable")]
+                for rows in np.split(order, range(pool, len(order), pool))
+            ]
+        )
+        batches = np.split(grouped, range(self.batch_size, len(grouped), self.batch_size))
+        # A short batch stays last, or all batches behind it would be cut elsewhere.
+        full = len(batches) - (len(batches[-1]) < self.batch_size)
+        for batch in [*rng.permutation(full), *range(full, len(batches))]:
+            yield from batches[batch].tolist()

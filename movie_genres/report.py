@@ -1,0 +1,104 @@
+"""What was read, kept and dropped: the report of a prepared dataset and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import yaml
+
+_LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
+
+
+def word_lengths(texts: Sequence[str]) -> dict[str, int]:
+    """Percentiles of the number of words per text, as {"p5": ..., "max": ...}."""
+    values = np.percentile([len(text.split()) for text in texts], _LENGTH_PERCENTILES)
+    names = [f"p{p}" if p < 100 else "max" for p in _LENGTH_PERCENTILES]
+    return {name: round(float(value)) for name, value in zip(names, values, strict=True)}
+
+
+def suspicions(report: Mapping[str, Any]) -> list[str]:
+    """Things about the data that a user should know before training, one sentence each."""
+    found = []
+    for genre, count in report["genres"]["below_min_count"].items():
+        found.append(
+            f"the genre '{genre}' has {count} films: dropped below --min-genre-count "
+            f"{report['min_genre_count']}"
+        )
+    unlisted = report["genres"]["unlisted"]
+    if unlisted:
+        shown = ", ".join(f"'{name}' ({count})" for name, count in list(unlisted.items())[:10])
+        found.append(
+            f"{len(unlisted)} raw label(s) are not in the alias table and keep their own name: "
+            f"{shown}; add them to the table (--aliases) to merge or drop them"
+        )
+    for split, counts in report["genres"]["per_split"].items():
+        absent = [genre for genre, count in counts.items() if count == 0]
+        if absent:
+            found.append(f"{split} has no film of: {', '.join(absent)}")
+    if report["rejected_share"] > 0.2:
+        found.append(
+            f"{report['rejected_share']:.0%} of the rows were rejected: see rejected.csv for why"
+        )
+    return found
+
+
+def render_dataset_card(report: Mapping[str, Any]) -> str:
+    """The `README.md` of a prepared folder: front matter for the Hub, then counts and reasons."""
+    source, genres = report["source"], report["genres"]
+    front = {
+        "language": ["en"],
+        "pretty_name": f"Movie genres: {source['name']}",
+        "task_categories": ["text-classification"],
+        "task_ids": ["multi-label-classification"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": split, "path": f"data/{split}-*.parquet"}
+                    for split in report["splits"]
+                ],
+            }
+        ],
+    }
+    if source["license"]:
+        front["license"] = source["license"]
+    splits = report["splits"]
+    genre_rows = [
+        f"| {genre} | {count} | " + " | ".join(str(genres["per_split"][s][genre]) for s in splits)
+        for genre, count in genres["kept"].items()
+    ]
+    rejected_rows = [f"| {reason} | {count} |" for reason, count in report["rejected"].items()]
+    dropped = ", ".join(f"{name} ({count})" for name, count in genres["dropped"].items())
+    notes = [f"- {line}" for line in suspicions(report)]
+    lines = [
+        "---",
+        yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
+        "---",
+        "",
+        f"# Movie plots and genres: {source['name']}",
+        "",
+        f"Source: {source['description']}. SHA-256 of the file: `{source['sha256']}`.",
+        f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
+        "",
+        f"{report['read']:,} rows were read, {report['kept']:,} kept "
+        f"({', '.join(f'{split} {count:,}' for split, count in splits.items())}), "
+        f"{report['read'] - report['kept']:,} rejected. Each rejected row stands in `rejected.csv` "
+        "with its row number and reason.",
+        "",
+        "`text` is the cleaned title and plot; `labels` is multi-hot in the order of "
+        "`labels.json`. Films with the same plot or id are never in two splits.",
+        "",
+        "| genre | films | " + " | ".join(splits) + " |",
+        "|---|---:|" + "---:|" * len(splits),
+        *[f"{row} |" for row in genre_rows],
+        "",
+        *(["| rejected because | rows |", "|---|---:|", *rejected_rows, ""] if rejected_rows else []),
+        f"Words per text: {', '.join(f'{k} {v}' for k, v in report['lengths'].items())}. "
+        f"Genres per film: {report['labels_per_row']:.2f}.",
+        "",
+        *(["Raw labels that are no plot genres and were dropped: " + dropped + ".", ""] if dropped else []),
+        *(["Worth knowing:", "", *notes, ""] if notes else []),
+    ]
+    return "\n".join(lines)

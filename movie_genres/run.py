@@ -1,0 +1,136 @@
+"""The folder of a run: what it was asked for, whether it is complete, where it can go on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from transformers.trainer_utils import get_last_checkpoint
+
+from movie_genres.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.artifacts import write_json
+from movie_genres.errors import InputError
+from movie_genres.head import LinearHead
+from movie_genres.loading import Prepared
+
+_VERSIONS = ("torch", "transformers", "datasets", "accelerate", "scikit-learn", "huggingface-hub")
+
+# Arguments that change what is shown or where it runs, not what comes out.
+_NOT_COMPARED = {
+    "disable_tqdm",
+    "local_rank",
+    "log_level",
+    "logging_first_step",
+    "logging_steps",
+    "logging_strategy",
+    "output_dir",
+    "overwrite",
+    "report_to",
+    "run_name",
+}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`runs/<name>/`; README.md lists its files."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+    @property
+    def probe(self) -> Path:
+        return self.checkpoints / "probe.safetensors"
+
+    def metrics(self) -> dict[str, Any] | None:
+        """The content of metrics.json, which is written last; None if the run is not complete."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def last_checkpoint(self) -> str | None:
+        return get_last_checkpoint(str(self.checkpoints)) if self.checkpoints.is_dir() else None
+
+    def open(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Start the run, or go on with the one that is there.
+
+        Args:
+            record: What `run_record` gives; written to args.json.
+            overwrite: Remove what is there and start afresh.
+
+        Raises:
+            InputError: If the folder holds something else, or a run of other arguments or data.
+        """
+        saved = self.path / "args.json"
+        if self.path.exists() and not saved.is_file() and any(self.path.iterdir()):
+            raise InputError(f"--output-dir {self.path} holds something else; name another folder")
+        if saved.is_file() and overwrite:
+            shutil.rmtree(self.path)
+        elif saved.is_file():
+            old = json.loads(saved.read_text(encoding="utf-8"))
+            different = _differences(old, record)
+            if different:
+                raise InputError(
+                    f"{self.path} holds a run of other {'; '.join(different)}. "
+                    "Give --overwrite to start afresh, or another --output-dir"
+                )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_json(saved, record)
+
+    def save_probe(self, head: LinearHead, seconds: float) -> None:
+        """Keep the head that training starts from: for resuming, and as a baseline."""
+        new = self.probe.with_suffix(".new")
+        save_file(
+            {"weight": head.weight, "bias": head.bias, "seconds": np.array([seconds])}, str(new)
+        )
+        new.replace(self.probe)
+
+    def load_probe(self) -> tuple[LinearHead, float]:
+        """The head and the seconds that it took."""
+        with safe_open(str(self.probe), framework="numpy") as file:
+            head = LinearHead(file.get_tensor("weight"), file.get_tensor("bias"))
+            return head, float(file.get_tensor("seconds")[0])
+
+
+def run_record(
+    project: ProjectArguments, args: FinetuneArguments, prepared: Prepared
+) -> dict[str, Any]:
+    """Every argument of the run, package versions, labels and the dataset's fingerprint."""
+    training = {k: v for k, v in args.to_dict().items() if not k.endswith("_token")}
+    return {
+        "project": asdict(project),
+        "training": json.loads(json.dumps(training, default=str)),
+        "dataset": {"fingerprint": prepared.fingerprint, "labels": prepared.labels},
+        "versions": {name: version(name) for name in _VERSIONS},
+    }
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    found = []
+    for section in ("project", "training"):
+        for name in new[section]:
+            before, now = old[section].get(name), new[section][name]
+            if name not in _NOT_COMPARED and before != now:
+                found.append(f"--{name.replace('_', '-')} ({before} there, {now} asked)")
+    if old["dataset"]["labels"] != new["dataset"]["labels"]:
+        found.append("genres (another label list)")
+    elif old["dataset"]["fingerprint"] != new["dataset"]["fingerprint"]:
+        found.append("data (the prepared dataset has changed)")
+    return found

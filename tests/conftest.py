@@ -1,0 +1,121 @@
+"""Fixtures: hand-written films, a prepared folder, and a random BERT of a few kilobytes."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may look for the network
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+import prepare_dataset
+
+ROOT = Path(__file__).parent.parent
+
+# Words that give a genre away, so that even a tiny model can learn something.
+GENRE_WORDS = {
+    "Comedy": ["jokes", "clumsy", "wedding", "laughs", "prank"],
+    "Horror": ["ghost", "blood", "cellar", "scream", "curse"],
+    "Western": ["sheriff", "saloon", "desert", "horse", "gunfight"],
+}
+OTHER_WORDS = ["the", "a", "man", "woman", "finds", "old", "house", "town", "and", "with", "in",
+               "night", "day", "friend", "goes", "home", "road", "river", "letter", "train"]  # fmt: skip
+
+
+def made_up_films(count: int) -> list[dict[str, str]]:
+    """Films whose plots mix the words of their genres with others, the same at every call."""
+    choices = [["Comedy"], ["Horror"], ["Western"], ["Comedy", "Western"], ["Comedy", "Horror"]]
+    films = []
+    for number in range(count):
+        genres = choices[number % len(choices)]
+        words = [GENRE_WORDS[g][(number // 3 + i) % 5] for i in range(3) for g in genres]
+        others = [OTHER_WORDS[(number * 7 + 3 * i) % 20] for i in range(4 + number % 9)]
+        plot = " ".join(itertools.chain(*itertools.zip_longest(words, others, fillvalue="then")))
+        films.append(
+            {
+                "id": str(1000 + number),
+                "title": f"Film {number}",
+                "overview": f"{plot} number {number}.",
+                "genres": "|".join(genres),
+            }
+        )
+    return films
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def films_csv(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "films.csv", made_up_films(120))
+
+
+@pytest.fixture(scope="session")
+def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    source = write_csv(folder / "films.csv", made_up_films(200))
+    arguments = ["--source", str(source), "--output-dir", str(folder / "prepared")]
+    assert prepare_dataset.main([*arguments, "--min-genre-count", "5"]) == 0
+    return folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer BERT and a tokenizer that knows the words above."""
+    folder = tmp_path_factory.mktemp("encoder")
+    words = sorted({*itertools.chain(*GENRE_WORDS.values()), *OTHER_WORDS, "film", "number", "then"})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *"0123456789"]
+    vocabulary += [f"##{digit}" for digit in range(10)] + words
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        initializer_range=0.3,  # features that differ, or the probe has nothing to stand on
+        max_position_embeddings=64,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_arguments(prepared_folder: Path, tiny_encoder: Path) -> Callable[[Path], list[str]]:
+    """Arguments of finetune.py for a run of seconds; one flag to add: where it goes."""
+
+    def arguments(output_dir: Path, *more: str) -> list[str]:
+        return [
+            "--model-name-or-path", str(tiny_encoder), "--dataset-dir", str(prepared_folder),
+            "--output-dir", str(output_dir), "--max-length", "32", "--learning-rate", "1e-3",
+            "--num-train-epochs", "2", "--frozen-share", "0", "--precision", "float32", *more,
+        ]  # fmt: skip
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tiny_arguments: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a completed tiny run."""
+    import finetune
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert finetune.main(tiny_arguments(folder)) == 0
+    return folder

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from movie_genres.calibration import METHODS, choose_calibration, fit_map, log_loss
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(-1, 2, (4000, 3))
+
+
+def labels_of(logits: np.ndarray, seed: int = 1) -> np.ndarray:
+    return (np.random.default_rng(seed).random(logits.shape) < expit(logits)).astype(int)
+
+
+def test_the_shift_of_class_weights_is_undone_before_anything_is_fitted() -> None:
+    weight = np.array([1.0, 2.0, 5.0])
+    fitted = fit_map("none", labels_of(LOGITS), LOGITS, weight)
+    assert np.allclose(fitted.logits(LOGITS), LOGITS - np.log(weight))
+
+
+def test_a_temperature_is_found() -> None:
+    y_true = labels_of(LOGITS)
+    fitted = fit_map("temperature", y_true, 2.5 * LOGITS, np.ones(3))
+    assert np.allclose(fitted.slope, 1 / 2.5, rtol=0.05)
+    assert np.allclose(fitted.shift, 0)
+
+
+def test_the_affine_map_comes_near_an_unpenalised_logistic_regression_on_many_films() -> None:
+    logits = 0.8 * LOGITS + 0.3
+    y_true = labels_of(LOGITS)
+    fitted = fit_map("affine", y_true, logits, np.ones(3))
+    for label in range(3):
+        plain = LogisticRegression(C=1e6).fit(logits[:, [label]], y_true[:, label])
+        assert fitted.slope[label] == pytest.approx(plain.coef_[0, 0], abs=0.08)
+        assert fitted.shift[label] == pytest.approx(plain.intercept_[0], abs=0.08)
+
+
+def test_a_genre_with_a_handful_of_films_hardly_moves() -> None:
+    logits = np.linspace(-4, 4, 30)[:, None]
+    y_true = (logits > 0).astype(int)  # separable: without the prior the slope runs away
+    fitted = fit_map("affine", y_true, logits, np.ones(1))
+    assert 0.5 < fitted.slope[0] < 3
+
+
+def test_the_method_with_the_least_held_out_loss_is_adopted() -> None:
+    y_true = labels_of(LOGITS)
+    overconfident = choose_calibration(y_true, 3 * LOGITS, np.ones(3))
+    assert overconfident.method != "none"
+    before, after = log_loss(y_true, 3 * LOGITS), log_loss(y_true, overconfident.map.logits(3 * LOGITS))
+    assert after < before
+    assert set(overconfident.cross_validated) == set(METHODS)
+
+
+def test_ranks_never_change() -> None:
+    fitted = choose_calibration(labels_of(LOGITS, 5), -LOGITS, np.ones(3)).map
+    assert (fitted.slope > 0).all()
+
+
+def test_log_loss_by_hand() -> None:
+    y_true, logits = np.array([[1, 0]]), np.array([[2.0, -1.0]])
+    expected = -(np.log(expit(2.0)) + np.log(1 - expit(-1.0))) / 2
+    assert log_loss(y_true, logits) == pytest.approx(expected)
+    assert np.isfinite(log_loss(y_true, np.array([[-800.0, 800.0]])))
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown calibration 'isotonic'"):
+        fit_map("isotonic", np.ones((2, 1)), np.ones((2, 1)), np.ones(1))

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from movie_genres.errors import InputError
+from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
+from prepare_dataset import ALIASES
+
+
+@pytest.mark.parametrize(
+    ("value", "genre_format"),
+    [
+        ("[{'id': 1, 'name': 'Crime'}, {'id': 2, 'name': 'War'}]", GenreFormat.LITERAL),
+        ('[{"id": 1, "name": "Crime"}, {"id": 2, "name": "War"}]', GenreFormat.LITERAL),
+        ("['Crime', 'War']", GenreFormat.LITERAL),
+        ('{"/m/0lsxr": "Crime", "/m/082gq": "War"}', GenreFormat.LITERAL),
+        ('"Crime",  "War"', GenreFormat.QUOTED),
+        ("Crime|War", GenreFormat.PIPE),
+        ("Crime; War", GenreFormat.SEMICOLON),
+        ("Crime, War", GenreFormat.COMMA),
+        (" Crime,War,,Crime ", GenreFormat.COMMA),
+    ],
+)
+def test_each_format_is_recognised_and_parsed(value: str, genre_format: GenreFormat) -> None:
+    assert detect_genre_format([value, " "]) == genre_format
+    assert parse_genres(value, genre_format) == ["Crime", "War"]
+
+
+def test_a_blank_is_no_genre_in_every_format() -> None:
+    for genre_format in GenreFormat:
+        assert parse_genres("  ", genre_format) == []
+    assert parse_genres("[]", GenreFormat.LITERAL) == []
+
+
+@pytest.mark.parametrize("value", ["[{'id': 1}]", "['a'", "7", "__import__('os')", "[" * 5000])
+def test_what_is_no_list_of_names_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"genre|literal|list"):
+        parse_genres(value, GenreFormat.LITERAL)
+
+
+def test_a_pipe_in_one_row_decides_a_column_whose_names_hold_commas() -> None:
+    values = ["Crime, Law", "Crime, Law|War", "War"]
+    assert detect_genre_format(values) == GenreFormat.PIPE
+
+
+def test_aliases_split_drop_and_keep_unlisted_labels() -> None:
+    aliases = GenreAliases.read(ALIASES)
+    found = aliases.canonical(["romantic  DRAMA", "Black-and-white", "Sci-Fi", "Telenovela"])
+    assert found.genres == ["Drama", "Romance", "Science Fiction", "Telenovela"]
+    assert found.dropped == ["Black-and-white"]
+    assert found.unlisted == ["Telenovela"]
+
+
+def test_canonical_names_of_the_table_are_their_own_alias() -> None:
+    aliases = GenreAliases.read(ALIASES)
+    for name in ("Science Fiction", "Family", "War", "Coming of Age", "Period"):
+        assert aliases.canonical([name]).genres == [name]
+
+
+def test_a_table_that_lists_a_label_twice_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "aliases.csv"
+    table.write_text("raw,genres\nSci-Fi,Science Fiction\nsci-fi,Fantasy\n", encoding="utf-8")
+    with pytest.raises(InputError, match="'sci-fi' twice"):
+        GenreAliases.read(table)
