@@ -9,6 +9,7 @@ The same command again goes on from the last checkpoint; on a completed run it p
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -40,6 +41,7 @@ from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.classifier import predict_logits
 from movie_genres.command_line import exit_code
+from movie_genres.devices import peak_memory_bytes, use_all_cores
 from movie_genres.encoder import EncoderName, find_encoder, load_encoder
 from movie_genres.evaluation import score_baselines, tune_and_judge
 from movie_genres.head import captured_features, fit_probe, freeze_lower, set_head
@@ -51,7 +53,6 @@ from movie_genres.loading import (
     tokenize,
 )
 from movie_genres.losses import positive_weights, weighted_bce_sum
-from movie_genres.measure import peak_memory_bytes
 from movie_genres.run import RunFolder, run_record
 
 
@@ -136,6 +137,8 @@ class _EpochOfSampler(TrainerCallback):
 def main(argv: Sequence[str] | None = None) -> int:
     project, args = parse_finetune_args(argv)
     disable_progress_bars()
+    transformers.logging.disable_progress_bar()  # of reading and writing weights
+    use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
     prepared = load_prepared(Path(project.dataset_dir))
     encoder = find_encoder(project.model_name_or_path)
     run = RunFolder(Path(args.output_dir or "runs/demo"))

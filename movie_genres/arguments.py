@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from movie_genres.encoder import DEFAULT_ENCODER, PRECISIONS, choose_precision
+from movie_genres.devices import PRECISIONS, choose_precision
+from movie_genres.encoder import DEFAULT_ENCODER
 from movie_genres.errors import InputError
 from movie_genres.losses import CLASS_WEIGHTS
 from movie_genres.thresholds import OBJECTIVES

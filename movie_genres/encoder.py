@@ -22,7 +22,6 @@ from movie_genres.defaults import ENCODER_HUB_ID, encoder_folder
 from movie_genres.errors import InputError
 
 DEFAULT_ENCODER = "default"
-PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -110,19 +109,3 @@ def _quiet_loading() -> Iterator[None]:
         transformers.logging.set_verbosity(level)
         if bar:
             transformers.logging.enable_progress_bar()
-
-
-def choose_precision(asked: str, *, on_cpu: bool) -> str:
-    """The precision of training: float32, bf16 or fp16 (autocast; the weights stay float32).
-
-    "auto" takes bf16 where the device computes in it (emulation is slower than float32), fp16 on
-    older GPUs, and float32 elsewhere.
-    """
-    if asked != "auto":
-        return asked
-    if on_cpu:
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return "bf16" if native else "float32"
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "float32"

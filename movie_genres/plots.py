@@ -88,7 +88,7 @@ def plot_threshold_sweep(
         axis.set(xlabel="threshold", ylabel="micro average", xlim=(0, 1), ylim=(0, 1))
         axis.set_title("One threshold for all genres (validation split)")
         axis.grid(True)
-        axis.legend(loc="upper right")
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
 
 

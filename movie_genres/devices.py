@@ -1,0 +1,51 @@
+"""What the machine offers: CPU threads, precision, and what a run cost of its memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import psutil
+import torch
+
+PRECISIONS = ("auto", "float32", "bf16", "fp16")
+
+
+def use_all_cores(local_processes: int) -> None:
+    """Give each process of this machine its share of the physical cores.
+
+    `accelerate launch` sets OMP_NUM_THREADS to 1 where it is not set, which halves the speed on
+    two cores already.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = min(available or 1, psutil.cpu_count(logical=False) or available or 1)
+    torch.set_num_threads(max(1, cores // local_processes))
+
+
+def choose_precision(asked: str, *, on_cpu: bool) -> str:
+    """The precision of training: float32, bf16 or fp16 (autocast; the weights stay float32).
+
+    "auto" takes bf16 where the device computes in it (emulation is slower than float32), fp16 on
+    older GPUs, and float32 elsewhere.
+    """
+    if asked != "auto":
+        return asked
+    if on_cpu:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if native else "float32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def peak_memory_bytes() -> int | None:
+    """Most memory this process has held so far: of the GPU if it uses one, else resident.
+
+    None where the system does not tell (Windows).
+    """
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from movie_genres.head import (
+    captured_features,
+    final_linear,
+    fit_probe,
+    fold_affine,
+    freeze_lower,
+    set_head,
+)
+
+SMALL = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+         "intermediate_size": 32, "num_labels": 3}  # fmt: skip
+MAKERS = {
+    "bert": lambda: BertForSequenceClassification(BertConfig(**SMALL)),
+    "roberta": lambda: RobertaForSequenceClassification(RobertaConfig(**SMALL)),
+    "electra": lambda: ElectraForSequenceClassification(ElectraConfig(embedding_size=16, **SMALL)),
+    "distilbert": lambda: DistilBertForSequenceClassification(
+        DistilBertConfig(vocab_size=50, dim=16, n_layers=2, n_heads=2, hidden_dim=32, num_labels=3)
+    ),
+    "modernbert": lambda: ModernBertForSequenceClassification(
+        ModernBertConfig(**SMALL, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+                         sep_token_id=2)  # fmt: skip
+    ),
+}
+
+
+@pytest.fixture(params=list(MAKERS))
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return MAKERS[request.param]().eval()
+
+
+def logits_of(model: PreTrainedModel) -> np.ndarray:
+    ids = torch.randint(3, 50, (5, 7), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
+
+
+def test_what_enters_the_final_linear_gives_the_logits(model: PreTrainedModel) -> None:
+    with captured_features(model) as seen:
+        logits = logits_of(model)
+    linear = final_linear(model)
+    features = seen[0].numpy()
+    assert features.shape == (5, 16)
+    again = features @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
+    assert np.allclose(again, logits, atol=1e-5)
+
+
+def test_an_affine_map_is_folded_in_and_undone(model: PreTrainedModel) -> None:
+    before = logits_of(model)
+    slope, shift = np.array([0.5, 1.7, 1.0]), np.array([-0.3, 2.0, 0.0])
+    fold_affine(model, slope, shift)
+    assert np.allclose(logits_of(model), before * slope + shift, atol=1e-5)
+    fold_affine(model, 1 / slope, -shift / slope)
+    assert np.allclose(logits_of(model), before, atol=1e-5)
+
+
+def test_a_folded_map_survives_saving(model: PreTrainedModel, tmp_path: Path) -> None:
+    fold_affine(model, np.array([0.5, 1.7, 1.0]), np.array([-0.3, 2.0, 0.0]))
+    model.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert np.array_equal(logits_of(again), logits_of(model))
+
+
+def test_freezing_half_leaves_the_upper_layer_and_the_head(model: PreTrainedModel) -> None:
+    assert freeze_lower(model, 0.5) == 1
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert trained
+    assert not any("embedding" in name for name in trained)
+    assert not any(".0." in name and "layer" in name for name in trained)
+    assert any(".1." in name and "layer" in name for name in trained)
+    assert final_linear(model).weight.requires_grad
+
+
+def test_freezing_nothing_trains_everything(model: PreTrainedModel) -> None:
+    assert freeze_lower(model, 0) == 0
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_the_probe_is_the_logistic_regression_of_scikit_learn(model: PreTrainedModel) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(2, 3, (200, 16))
+    y = (features[:, :3] + rng.normal(0, 3, (200, 3)) > 3).astype(int)
+    weight = np.array([1.0, 2.0, 4.0])
+    head = fit_probe(features, y, weight, inverse_penalty=0.3)
+    standard = (features - features.mean(axis=0)) / features.std(axis=0)
+    for label in range(3):
+        probe = LogisticRegression(C=0.3, class_weight={0: 1, 1: weight[label]})
+        expected = probe.fit(standard, y[:, label]).decision_function(standard)
+        assert np.allclose(features @ head.weight[label] + head.bias[label], expected, atol=1e-2)
+    set_head(model, head)
+    assert np.array_equal(final_linear(model).weight.detach().numpy(), head.weight)
+
+
+def test_a_label_that_all_or_no_film_has_starts_from_its_rate() -> None:
+    features = np.random.default_rng(0).normal(size=(50, 4))
+    y = np.stack([np.zeros(50), np.ones(50)], axis=1)
+    head = fit_probe(features, y, np.ones(2), inverse_penalty=0.3)
+    assert not head.weight.any()
+    assert head.bias[0] < -3
+    assert head.bias[1] > 3

