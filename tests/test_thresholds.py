@@ -43,7 +43,7 @@ def every_cut(y_prob: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_global_search_finds_what_brute_force_finds(objective: str) -> None:
-    for seed in range(120):
+    for seed in range(40):
         y_true, y_prob = random_case(seed)
         threshold = search_global_threshold(y_true, y_prob, objective)
         reached = REFERENCE[objective](y_true, decide(y_prob, threshold))
@@ -61,7 +61,7 @@ def test_objectives_equal_scikit_learn(objective: str) -> None:
 
 
 def test_each_label_gets_its_own_best_f1_and_none_without_positives() -> None:
-    for seed in range(60):
+    for seed in range(40):
         y_true, y_prob = random_case(seed)
         thresholds = search_label_thresholds(y_true, y_prob)
         for label, threshold in enumerate(thresholds):

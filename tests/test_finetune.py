@@ -1,0 +1,373 @@
+"""finetune.py, evaluate_model.py and predict.py from end to end, with a tiny random BERT."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from transformers import pipeline
+
+import evaluate_model
+import finetune
+import predict
+from movie_genres.classifier import GenreClassifier, predict_logits
+from movie_genres.command_line import exit_code
+from movie_genres.decisions import StoredCalibration
+from movie_genres.errors import InputError
+from movie_genres.loading import load_prepared
+from movie_genres.scores import SCORE_NAMES
+from movie_genres.thresholds import decide
+
+Arguments = Callable[..., list[str]]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_run_holds_what_the_contract_says(finished_run: Path) -> None:
+    assert {path.name for path in finished_run.iterdir()} == {
+        "README.md", "args.json", "checkpoints", "evaluations", "figures", "metrics.json", "model",
+        "predictions.parquet",
+    }  # fmt: skip
+    assert {path.name for path in (finished_run / "model").iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
+    }  # fmt: skip
+    assert {path.stem for path in (finished_run / "figures").iterdir()} == {
+        "confusion_matrices", "genre_f1", "precision_recall", "reliability", "threshold_sweep"
+    }  # fmt: skip
+    metrics = read_json(finished_run / "metrics.json")
+    assert set(metrics["test"]) == {"fixed_0.5", "global", "per_genre", "shrunk", "chosen"}
+    for scores in [*metrics["test"].values(), *metrics["baselines"].values()]:
+        assert set(scores) == set(SCORE_NAMES)
+    assert set(metrics["baselines"]) == {"prior", "tfidf_logreg", "linear_probe"}
+    assert metrics["test"]["chosen"] == metrics["test"][metrics["chosen_policy"]]
+    assert metrics["train"]["seconds"] > 0
+    assert metrics["train"]["useful_tokens_per_second"] > 0
+
+
+def test_confusion_matrices_are_written_at_every_evaluation(finished_run: Path) -> None:
+    files = sorted((finished_run / "evaluations").iterdir())
+    assert len(files) == 2
+    for path in files:
+        evaluation = read_json(path)
+        assert list(evaluation["confusion"]) == ["Comedy", "Horror", "Western"]
+        for counts in evaluation["confusion"].values():
+            assert sum(counts.values()) == len(load_validation(finished_run))
+        assert evaluation["metrics"]["eval_average_precision_macro"] > 0
+
+
+def load_validation(run: Path) -> list:
+    dataset = read_json(run / "args.json")["project"]["dataset_dir"]
+    return load_prepared(Path(dataset)).splits["validation"]
+
+
+def test_the_model_in_a_fresh_process_gives_by_plain_pipeline_what_was_measured(
+    finished_run: Path,
+) -> None:
+    code = """
+import json, sys
+import pandas as pd
+from transformers import pipeline
+rows = pd.read_parquet(sys.argv[2])
+classifier = pipeline("text-classification", model=sys.argv[1], top_k=None, truncation=True)
+print(json.dumps([{s["label"]: s["score"] for s in row} for row in classifier(list(rows["text"]))]))
+"""
+    predictions = finished_run / "predictions.parquet"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(finished_run / "model"), str(predictions)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    published = json.loads(done.stdout.strip().splitlines()[-1])
+    labels = ["Comedy", "Horror", "Western"]
+    measured = np.stack(pd.read_parquet(predictions)["probabilities"])
+    assert np.allclose([[row[label] for label in labels] for row in published], measured, atol=1e-5)
+
+
+def test_padding_and_batch_size_do_not_change_a_film_s_probabilities(finished_run: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    texts = ["the ghost", "a sheriff finds the old saloon and " * 5, "jokes with a friend"]
+    together = classifier.probabilities(texts)
+    alone = np.concatenate([classifier.probabilities([text]) for text in texts])
+    assert np.allclose(together, alone, atol=1e-6)
+    assert np.allclose(together, classifier.probabilities(texts, batch_size=2), atol=1e-6)
+
+
+def test_texts_are_cut_where_training_cut_them(finished_run: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    assert classifier.max_length == 32
+    text = " ".join(["ghost"] * 40)
+    longer = classifier.probabilities([text, text + " saloon" * 40])
+    assert np.array_equal(longer[0], longer[1])
+
+
+def test_the_stored_decisions_are_the_report_s(finished_run: Path) -> None:
+    metrics = read_json(finished_run / "metrics.json")
+    config = read_json(finished_run / "model" / "config.json")
+    assert config["thresholds"] == pytest.approx(metrics["thresholds"])
+    assert config["problem_type"] == "multi_label_classification"
+    rows = pd.read_parquet(finished_run / "predictions.parquet")
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    y_pred = decide(classifier.probabilities(list(rows["text"])), classifier.decisions.thresholds)
+    y_true = np.stack(rows["y_true"])
+    for label, (name, row) in enumerate(metrics["per_genre"].items()):
+        assert row["tp"] == (y_true[:, label] * y_pred[:, label]).sum(), name
+        assert row["support"] == y_true[:, label].sum(), name
+
+
+def test_the_card_s_figures_and_metadata_are_the_run_s(finished_run: Path) -> None:
+    card = (finished_run / "README.md").read_text(encoding="utf-8")
+    metrics = read_json(finished_run / "metrics.json")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["pipeline_tag"] == "text-classification"
+    reported = {m["name"]: m["value"] for m in front["model-index"][0]["results"][0]["metrics"]}
+    assert reported["F1, micro"] == round(metrics["test"]["chosen"]["f1_micro"], 4)
+    for name, row in metrics["per_genre"].items():
+        figures = [f"{row[k]:.3f}" for k in ("precision", "recall", "f1", "average_precision")]
+        line = f"| {name} | {row['support']} | {' | '.join(figures)} | {row['threshold']:.3f} |"
+        assert line in card
+    for scores in metrics["baselines"].values():
+        assert f"| {scores['f1_micro']:.3f} | {scores['f1_macro']:.3f} |" in card
+    for path in set(part.split(")")[0] for part in card.split("](")[1:]):
+        assert (finished_run / path).is_file(), path
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(
+    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path
+) -> None:
+    def scores(folder: Path) -> dict:
+        metrics = read_json(folder / "metrics.json")
+        return {k: metrics[k] for k in ("test", "validation", "thresholds", "baselines")}
+
+    assert finetune.main(tiny_arguments(tmp_path / "again")) == 0
+    assert scores(tmp_path / "again") == scores(finished_run)
+    assert finetune.main(tiny_arguments(tmp_path / "other", "--seed", "7")) == 0
+    assert scores(tmp_path / "other")["test"] != scores(finished_run)["test"]
+
+
+def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
+    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path
+) -> None:
+    # What is left of a run that was stopped in its second epoch: the first checkpoint.
+    stopped = tmp_path / "stopped"
+    shutil.copytree(finished_run, stopped)
+    for path in ("metrics.json", "model", "README.md", "figures", "predictions.parquet"):
+        target = stopped / path
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+    checkpoints = sorted((stopped / "checkpoints").glob("checkpoint-*"), key=lambda p: p.stat().st_mtime)
+    checkpoints = sorted(checkpoints, key=lambda path: int(path.name.split("-")[1]))
+    assert len(checkpoints) == 2
+    shutil.rmtree(checkpoints[1])
+    assert finetune.main(tiny_arguments(stopped)) == 0
+    resumed, whole = (read_json(run / "metrics.json") for run in (stopped, finished_run))
+    assert resumed["test"] == whole["test"]
+    assert resumed["thresholds"] == whole["thresholds"]
+
+
+def test_a_completed_run_prints_its_table_and_trains_no_more(
+    tiny_arguments: Arguments, finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (finished_run / "metrics.json").stat().st_mtime_ns
+    assert finetune.main(tiny_arguments(finished_run)) == 0
+    assert "is complete" in (printed := capsys.readouterr().out)
+    assert "TF-IDF + logistic regression" in printed
+    assert (finished_run / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_run_of_other_arguments_is_not_mixed_with_this_one(
+    tiny_arguments: Arguments, finished_run: Path
+) -> None:
+    with pytest.raises(InputError, match=r"--learning-rate \(0.001 there, 0.5 asked\).*--overwrite"):
+        finetune.main(tiny_arguments(finished_run, "--learning-rate", "0.5"))
+
+
+def test_other_data_is_not_mixed_with_an_old_run(
+    tiny_arguments: Arguments, finished_run: Path, prepared_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    record = read_json(run / "args.json")
+    record["dataset"]["labels"] = ["Comedy", "Horror", "War"]
+    (run / "args.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="another label list"):
+        finetune.main(tiny_arguments(run))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--dataset-dir", "/nowhere"], "is no prepared dataset"),
+        (["--model-name-or-path", "/nowhere"], "is no model folder"),
+        (["--max-length", "1000"], r"--max-length 1000 is outside 8 to 64"),
+        (["--frozen-share", "2"], r"--frozen-share 2.0 is not in \[0, 1\]"),
+        (["--push_to_hub"], "--push_to_hub is not taken"),
+        (["--push-to-hub", "True"], "--push_to_hub is not taken"),
+        (["--lerning-rate", "1"], r"unknown argument\(s\): --lerning-rate 1"),
+        (["--bf16", "--precision", "fp16"], "give one of them"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(
+    tiny_arguments: Arguments,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    message: str,
+) -> None:
+    arguments = tiny_arguments(tmp_path / "run", *flags)
+    if "--bf16" in flags:
+        index = arguments.index("--precision")
+        del arguments[index : index + 2]
+    with pytest.raises(InputError, match=message):
+        finetune.main(arguments)
+    assert exit_code(lambda: finetune.main(arguments)) == 2
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_folder_of_something_else_is_not_written_into(
+    tiny_arguments: Arguments, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    with pytest.raises(InputError, match="holds something else"):
+        finetune.main(tiny_arguments(tmp_path / "photos", "--overwrite"))
+    assert (tmp_path / "photos" / "cat.png").exists()
+
+
+def test_evaluate_model_repeats_the_report_and_retunes_for_another_objective(
+    finished_run: Path, prepared_folder: Path, tmp_path: Path
+) -> None:
+    common = ["--model", str(finished_run / "model"), "--dataset-dir", str(prepared_folder)]
+    assert evaluate_model.main([*common, "--output-dir", str(tmp_path / "again")]) == 0
+    first, again = (read_json(f / "metrics.json") for f in (finished_run, tmp_path / "again"))
+    assert again["test"]["chosen"] == pytest.approx(first["test"]["chosen"])
+    assert again["calibration"]["before"] == pytest.approx(first["calibration"]["before"], abs=1e-5)
+    assert not (tmp_path / "again" / "model").exists()
+
+    retuned = tmp_path / "retuned"
+    assert evaluate_model.main([*common, "--output-dir", str(retuned), "--retune"]) == 0
+    # The calibration was undone before it was fitted again, so nothing has moved.
+    config, old = (read_json(f / "model" / "config.json") for f in (retuned, finished_run))
+    assert config["calibration"]["method"] == old["calibration"]["method"]
+    for key in ("slope", "shift"):
+        assert config["calibration"][key] == pytest.approx(old["calibration"][key], abs=1e-3)
+    assert read_json(retuned / "metrics.json")["test"]["chosen"] == pytest.approx(
+        first["test"]["chosen"], abs=1e-6
+    )
+    macro = tmp_path / "macro"
+    flags = ["--output-dir", str(macro), "--retune", "--objective", "f1_macro"]
+    assert evaluate_model.main([*common, *flags]) == 0
+    assert read_json(macro / "model" / "config.json")["threshold_objective"] == "f1_macro"
+
+
+def test_a_stored_calibration_is_undone_exactly(finished_run: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    labels = classifier.decisions.labels
+    stored = StoredCalibration.of_config(classifier.model, labels)
+    logits = predict_logits(classifier.model, classifier.tokenizer, ["the ghost"], max_length=32)
+    assert np.allclose(stored.map.logits(stored.undo(logits)), logits, atol=1e-9)
+
+
+def test_a_model_of_other_genres_is_refused(finished_run: Path, films_csv: Path, tmp_path: Path) -> None:
+    import prepare_dataset
+
+    rows = films_csv.read_text().replace("Horror", "Mystery")
+    films_csv.write_text(rows)
+    other = tmp_path / "other"
+    prepare_dataset.main(
+        ["--source", str(films_csv), "--output-dir", str(other), "--min-genre-count", "5"]
+    )
+    arguments = ["--model", str(finished_run / "model"), "--dataset-dir", str(other)]
+    with pytest.raises(InputError, match="model only: Horror; data only: Mystery"):
+        evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "out")])
+
+
+def test_stale_thresholds_are_noticed(finished_run: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(finished_run / "model", model)
+    config = read_json(model / "config.json")
+    config["id2label"]["1"] = "Mystery"
+    config["label2id"] = {name: int(index) for index, name in config["id2label"].items()}
+    (model / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="tuned for another label list"):
+        GenreClassifier.from_pretrained(str(model))
+
+
+def test_predict_prints_titles_genres_and_probabilities(
+    finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(finished_run / "model")
+    plot = "ghost blood cellar scream curse the old house"
+    assert predict.main(["--model", model, "--title", "Film 3", plot]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Film 3"
+    expected = GenreClassifier.from_pretrained(model)([plot], ["Film 3"])[0].genres
+    assert [line.split() for line in printed[1:]] == [
+        [genre, f"{probability:.2f}"] for genre, probability in expected.items()
+    ]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{plot}\n\nsheriff saloon desert\n"))
+    assert predict.main(["--model", model]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if not line.startswith(" ")] == [plot, "sheriff saloon desert"]
+
+
+@pytest.mark.parametrize("suffix", predict.SUFFIXES)
+def test_predict_reads_and_writes_files(finished_run: Path, tmp_path: Path, suffix: str) -> None:
+    films = pd.DataFrame({"title": ["Film 1", "Film 2"], "plot": ["ghost blood", "saloon horse"]})
+    source, output = tmp_path / f"films{suffix}", tmp_path / f"genres{suffix}"
+    if suffix == ".csv":
+        films.to_csv(source, index=False)
+    elif suffix == ".jsonl":
+        films.to_json(source, orient="records", lines=True)
+    else:
+        films.to_parquet(source)
+    model = str(finished_run / "model")
+    assert predict.main(["--model", model, "--input", str(source), "--output", str(output)]) == 0
+    expected = GenreClassifier.from_pretrained(model)(films["plot"].tolist(), films["title"].tolist())
+    if suffix == ".csv":
+        written = pd.read_csv(output, keep_default_na=False)
+        genres = [cell.split("|") if cell else [] for cell in written["genres"]]
+    else:
+        written = (
+            pd.read_json(output, lines=True) if suffix == ".jsonl" else pd.read_parquet(output)
+        )
+        genres = [list(cell) for cell in written["genres"]]
+    assert written["title"].tolist() == ["Film 1", "Film 2"]
+    assert genres == [list(prediction.genres) for prediction in expected]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "/nowhere", "a plot"], "is no model folder"),
+        (["--model", ".", "--input", "films.csv"], "--input and --output go together"),
+        (["--model", ".", "--input", "a.txt", "--output", "b.csv"], "must end in one of"),
+        (["--model", ".", "--title", "Jaws", "a", "b"], "--title goes with exactly one plot"),
+        (["--model", ".", "  "], "no plot given"),
+    ],
+)
+def test_predict_refuses_bad_input(flags: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        predict.main(flags)
+
+
+def test_a_model_without_thresholds_is_refused_for_decisions(tiny_encoder: Path) -> None:
+    with pytest.raises(InputError, match="no thresholds in its config.json"):
+        GenreClassifier.from_pretrained(str(tiny_encoder))
+
+
+def test_pipeline_and_classifier_agree_on_one_text(finished_run: Path) -> None:
+    model = str(finished_run / "model")
+    scores = pipeline("text-classification", model=model)("the ghost", top_k=None, truncation=True)
+    prediction = GenreClassifier.from_pretrained(model)(["the ghost"])[0]
+    assert {s["label"]: s["score"] for s in scores} == pytest.approx(
+        prediction.probabilities, abs=1e-6
+    )
