@@ -20,7 +20,7 @@ from datasets import disable_progress_bars
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.classifier import load_model, stored_max_length
 from movie_genres.command_line import dashes, exit_code
-from movie_genres.decisions import undo_calibration
+from movie_genres.decisions import label_names, undo_calibration
 from movie_genres.errors import InputError
 from movie_genres.evaluation import judge_as_stored, score_baselines, tune_and_judge
 from movie_genres.loading import Prepared, load_prepared
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     transformers.logging.disable_progress_bar()
     prepared = load_prepared(args.dataset_dir)
     model, tokenizer = load_model(args.model)
-    check_labels(model.config.id2label, prepared, args.model)
+    check_labels(label_names(model.config), prepared, args.model)
     max_length = stored_max_length(tokenizer, model)
     objective = args.objective or "f1_micro"
     sweep = None
@@ -85,8 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def check_labels(id2label: dict[int, str], prepared: Prepared, name: str) -> None:
-    labels = [id2label[index] for index in sorted(id2label)]
+def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
     if labels != prepared.labels:
         only_model = sorted(set(labels) - set(prepared.labels))
         only_data = sorted(set(prepared.labels) - set(labels))

@@ -30,8 +30,10 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
+    SchedulerType,
     Trainer,
     TrainerCallback,
+    TrainingArguments,
     set_seed,
 )
 
@@ -39,12 +41,11 @@ from metrics import GenreMetrics
 from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
-from movie_genres.classifier import predict_logits
 from movie_genres.command_line import exit_code
 from movie_genres.devices import peak_memory_bytes, use_all_cores
 from movie_genres.encoder import EncoderName, find_encoder, load_encoder
 from movie_genres.evaluation import score_baselines, tune_and_judge
-from movie_genres.head import captured_features, fit_probe, freeze_lower, set_head
+from movie_genres.head import freeze_lower
 from movie_genres.loading import (
     LengthGroupedSampler,
     Prepared,
@@ -53,6 +54,7 @@ from movie_genres.loading import (
     tokenize,
 )
 from movie_genres.losses import positive_weights, weighted_bce_sum
+from movie_genres.probing import by_length, probe_logits, start_head
 from movie_genres.run import RunFolder, run_record
 
 
@@ -106,9 +108,9 @@ class GenreTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
-        args = self.args
-        step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        self.sampler = LengthGroupedSampler(self.train_lengths, step, args.seed)
+        self.sampler = LengthGroupedSampler(
+            self.train_lengths, films_per_step(self.args), self.args.seed
+        )
         return self.sampler
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -121,6 +123,11 @@ class GenreTrainer(Trainer):
 
     def continue_clock(self, seconds: float) -> None:
         self.seconds_before, self._started = seconds, time.perf_counter()
+
+
+def films_per_step(args: TrainingArguments) -> int:
+    """Films per optimiser step, over all processes and accumulation steps."""
+    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
 
 
 class _EpochOfSampler(TrainerCallback):
@@ -156,7 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
     trainer = build_trainer(project, args, run, prepared, model, tokenizer, pos_weight)
-    start_head(trainer, run, prepared, project.probe_c, pos_weight)
+    if project.probe_c:
+        start_head(trainer, run, project.probe_c, pos_weight)
     train(trainer, run)
     if trainer.is_world_process_zero():
         finish(trainer, project, run, prepared, encoder, tokenizer, pos_weight)
@@ -197,58 +205,11 @@ def build_trainer(
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         print(
             f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
-            f"({frozen} layers frozen) on {len(trainer.train_dataset):,} films, "
+            f"({frozen} layers frozen) on {len(trainer.train_lengths):,} films, "
             f"{len(prepared.labels)} genres, in {project.precision}, "
             f"{args.world_size} process(es) on {args.device.type}"
         )
     return trainer
-
-
-def by_length(tokenized: Dataset) -> Dataset:
-    """Rows from long to short: less padding where the order does not matter."""
-    return tokenized.select(np.argsort(-token_lengths(tokenized), kind="stable"))
-
-
-def start_head(
-    trainer: GenreTrainer,
-    run: RunFolder,
-    prepared: Prepared,
-    inverse_penalty: float,
-    pos_weight: np.ndarray,
-) -> None:
-    """Give the model the head of a linear probe, the same one on every process."""
-    if inverse_penalty == 0:
-        return
-    if not run.probe.is_file():
-        began = time.perf_counter()
-        features, y = probe_features(trainer)
-        if trainer.is_world_process_zero():
-            head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
-            run.save_probe(head, time.perf_counter() - began)
-            print(f"the head starts from a probe ({time.perf_counter() - began:.0f} s)", flush=True)
-        trainer.accelerator.wait_for_everyone()
-    head, seconds = run.load_probe()
-    set_head(trainer.model, head)
-    trainer.continue_clock(seconds)
-
-
-@torch.inference_mode()
-def probe_features(trainer: GenreTrainer) -> tuple[np.ndarray, np.ndarray]:
-    """What enters the final Linear for each training row, and its labels, in the same order.
-
-    The pass is shared between the processes and gathered by all.
-    """
-    model = trainer.model.eval()
-    features, labels = [], []
-    with captured_features(model) as seen:
-        for batch in trainer.get_eval_dataloader(by_length(trainer.train_dataset)):
-            y = batch.pop("labels")
-            with trainer.compute_loss_context_manager():
-                model(**batch)
-            gathered = trainer.accelerator.gather_for_metrics((seen.pop(), y))
-            features.append(gathered[0].cpu().numpy())
-            labels.append(gathered[1].cpu().numpy())
-    return np.concatenate(features), np.concatenate(labels)
 
 
 def train(trainer: GenreTrainer, run: RunFolder) -> None:
@@ -304,21 +265,10 @@ def finish(
         "best_epoch": _best_epoch(trainer),
     }
     results = replace(results, baselines=baselines, train=facts)
-    write_results(run.path, results, prepared, model_facts(trainer, project, run, encoder, facts), sweep)
-    print_results(results.metrics(), run)
-
-
-def probe_logits(
-    run: RunFolder, encoder: EncoderName, prepared: Prepared, max_length: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of the encoder as it was, with the probe as its head: validation, test."""
-    model, tokenizer = load_encoder(encoder, prepared.labels, max_length)
-    set_head(model, run.load_probe()[0])
-    validation, test = (
-        predict_logits(model, tokenizer, prepared.texts(split), max_length=max_length)
-        for split in ("validation", "test")
+    write_results(
+        run.path, results, prepared, model_facts(trainer, project, run, encoder, facts), sweep
     )
-    return validation, test
+    print_results(results.metrics(), run)
 
 
 def _best_epoch(trainer: GenreTrainer) -> float | None:
@@ -337,9 +287,9 @@ def model_facts(
     training = {
         "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
         f"{facts['best_epoch'] or args.num_train_epochs:g}",
-        "learning rate": f"{args.learning_rate:g}, {args.lr_scheduler_type.value}, "
+        "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
         f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
-        "batch": f"{args.train_batch_size * args.gradient_accumulation_steps * args.world_size} films",
+        "batch": f"{films_per_step(args)} films",
         "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
         "head": "started from logistic regressions on the frozen encoder"
         if project.probe_c
@@ -365,7 +315,7 @@ def print_results(metrics: dict[str, Any], run: RunFolder) -> None:
     print(result_table(metrics))
     print(f"\nmodel    {run.model}")
     print(f"report   {run.path / 'README.md'}, figures in {run.path / 'figures'}")
-    print(f"try it   python predict.py --model {run.model} \"A plot ...\"")
+    print(f'try it   python predict.py --model {run.model} "A plot ..."')
 
 
 if __name__ == "__main__":

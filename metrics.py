@@ -1,13 +1,12 @@
 """What is logged at each evaluation, and the same scores for `evaluate.load("metrics.py")`.
 
-    import evaluate
-    metric = evaluate.load("/absolute/path/to/metrics.py")
-    metric.compute(predictions=probabilities, references=labels, thresholds=0.5)
+import evaluate
+metric = evaluate.load("/absolute/path/to/metrics.py")
+metric.compute(predictions=probabilities, references=labels, thresholds=0.5)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +15,17 @@ import evaluate
 import numpy as np
 from scipy.special import expit
 
-from movie_genres.scores import compute_scores
-from movie_genres.scores import confusion_counts
-from movie_genres.thresholds import decide
-from movie_genres.thresholds import search_global_threshold
-from movie_genres.thresholds import search_label_thresholds
+from movie_genres.scores import compute_scores, confusion_counts
+from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
-LOGGED = ("f1_micro", "f1_macro", "f1_samples", "precision_micro", "recall_micro", "subset_accuracy")
+LOGGED = (
+    "f1_micro",
+    "f1_macro",
+    "f1_samples",
+    "precision_micro",
+    "recall_micro",
+    "subset_accuracy",
+)
 
 
 @dataclass

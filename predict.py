@@ -1,9 +1,9 @@
 """A model folder or Hub id -> genres for new plots.
 
-    python predict.py --model runs/demo/model "Two detectives hunt a killer who quotes Dante."
-    python predict.py --model runs/demo/model --title Jaws "A shark hunts bathers."
-    python predict.py --model runs/demo/model --input films.csv --output genres.jsonl
-    cat plots.txt | python predict.py --model runs/demo/model        # one plot per line
+python predict.py --model runs/demo/model "Two detectives hunt a killer who quotes Dante."
+python predict.py --model runs/demo/model --title Jaws "A shark hunts bathers."
+python predict.py --model runs/demo/model --input films.csv --output genres.jsonl
+cat plots.txt | python predict.py --model runs/demo/model        # one plot per line
 """
 
 from __future__ import annotations
@@ -105,8 +105,14 @@ def write_predictions(
             pd.DataFrame(rows).to_parquet(new, index=False)
         elif path.suffix.lower() == ".csv":
             # Names in cells as prepare_dataset.py reads them again.
-            flat = [row | {"genres": "|".join(row["genres"]),
-                           "probabilities": json.dumps(row["probabilities"])} for row in rows]  # fmt: skip
+            flat = [
+                row
+                | {
+                    "genres": "|".join(row["genres"]),
+                    "probabilities": json.dumps(row["probabilities"]),
+                }
+                for row in rows
+            ]
             pd.DataFrame(flat).to_csv(new, index=False)
         else:
             with new.open("w", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
 """Raw movie metadata -> data/prepared/: Parquet splits, labels.json, report.json, rejected.csv.
 
-    python prepare_dataset.py                                   # the default 5,000 plots
-    python prepare_dataset.py --source movies.csv --output-dir data/mine
+python prepare_dataset.py                                   # the default 5,000 plots
+python prepare_dataset.py --source movies.csv --output-dir data/mine
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import pandas as pd
 from datasets import Dataset, DatasetDict, Features, List, Value, disable_progress_bars
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from movie_genres.command_line import dashes, exit_code
 from movie_genres.defaults import file_sha256
 from movie_genres.duplicates import same_film_groups, text_key
-from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
 from movie_genres.report import render_dataset_card, suspicions, word_lengths
@@ -93,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check_output_dir(folder: Path) -> None:
     """Refuse to replace anything but an earlier prepared dataset."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        if not (folder / "report.json").is_file():
-            raise InputError(f"--output-dir {folder} exists and holds something else; name another")
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not empty and not (folder / "report.json").is_file():
+        raise InputError(f"--output-dir {folder} exists and holds something else; name another")
 
 
 def clean_rows(rows: Dataset, aliases: GenreAliases, genre_format: GenreFormat) -> pd.DataFrame:
@@ -151,9 +151,7 @@ def reject_repeated(films: pd.DataFrame) -> pd.DataFrame:
     return films
 
 
-def reject_rare_genres(
-    films: pd.DataFrame, min_count: int
-) -> tuple[pd.DataFrame, dict[str, int]]:
+def reject_rare_genres(films: pd.DataFrame, min_count: int) -> tuple[pd.DataFrame, dict[str, int]]:
     """Drop genres with fewer than `min_count` films, then the films that have no other genre."""
     usable = films["reason"] == ""
     counts = Counter(genre for genres in films.loc[usable, "genres"] for genre in genres)

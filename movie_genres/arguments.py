@@ -88,7 +88,9 @@ class ProjectArguments:
         if self.probe_c < 0:
             raise InputError(f"--probe-c {self.probe_c} is negative; 0 starts the head at random")
         if self.early_stopping_patience < 0:
-            raise InputError(f"--early-stopping-patience {self.early_stopping_patience} is negative")
+            raise InputError(
+                f"--early-stopping-patience {self.early_stopping_patience} is negative"
+            )
 
 
 def _recipe(name: str, default: Any) -> Any:
@@ -135,9 +137,8 @@ def parse_finetune_args(
     Raises:
         InputError: If a flag is unknown, a value out of range, or two of them contradict.
     """
-    parser = HfArgumentParser(
-        (ProjectArguments, FinetuneArguments), description="Fine-tune an encoder; see README.md."
-    )
+    kinds: Any = (ProjectArguments, FinetuneArguments)
+    parser = HfArgumentParser(kinds, description="Fine-tune an encoder; see README.md.")
     namespace, unknown = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
     if unknown:
         raise InputError(f"unknown argument(s): {' '.join(unknown)}; see finetune.py --help")

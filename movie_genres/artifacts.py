@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from movie_genres import plots
 from movie_genres.card import card_data, render_card
-from movie_genres.results import Results
 from movie_genres.loading import Prepared
+from movie_genres.results import Results
 from movie_genres.scores import confusion_counts
 
 BASELINE_NAMES = {
@@ -119,7 +119,9 @@ def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None
 def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) -> str:
     """The filled model card of a run; every figure in it comes from `metrics`."""
     report, source = prepared.report, prepared.report["source"]
-    dataset_id = "local/" + "-".join("".join(c if c.isalnum() else " " for c in source["name"]).split())
+    dataset_id = "local/" + "-".join(
+        "".join(c if c.isalnum() else " " for c in source["name"]).split()
+    )
     data = card_data(
         metrics,
         model_name=facts.name,

@@ -16,11 +16,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from movie_genres.decisions import Decisions
+from movie_genres.decisions import Decisions, label_names
 from movie_genres.errors import InputError
 from movie_genres.head import captured_features
 from movie_genres.text import clean_text, compose_text
 from movie_genres.thresholds import decide
+
 
 def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -49,7 +50,7 @@ def predict_logits(
     encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
     names = [name for name in tokenizer.model_input_names if name in encoded]
     order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
-    width = model.config.hidden_size if features else model.config.num_labels
+    width = int(model.config.hidden_size if features else len(label_names(model.config)))
     outputs = np.empty((len(texts), width), dtype=np.float32)
     with captured_features(model) as seen:
         for start in range(0, len(order), batch_size):
@@ -162,7 +163,7 @@ def check_model_name(name: str, flag: str) -> None:
 
 
 def stored_max_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
-    """Tokens after which texts are cut: what training stored, never more than there are positions."""
+    """Tokens after which texts are cut: what training stored, at most the model's positions."""
     positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
     return int(min(tokenizer.model_max_length, positions))
 

@@ -7,9 +7,10 @@ fingerprint of the label list, so that stale thresholds are noticed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from movie_genres.calibration import (
     AffineMap,
@@ -138,6 +139,12 @@ class StoredCalibration:
         return (logits.astype(np.float64) - self.map.shift) / self.map.slope
 
 
+def label_names(config: PretrainedConfig) -> list[str]:
+    """Genre names of a model in column order."""
+    id2label: dict[Any, str] = config.id2label or {}
+    return [id2label[index] for index in sorted(id2label)]
+
+
 @dataclass(frozen=True)
 class Decisions:
     """Thresholds as `config.json` stores them, in label order."""
@@ -153,7 +160,7 @@ class Decisions:
             InputError: If the config has none, or they were tuned for another label list.
         """
         config = model.config
-        labels = [config.id2label[index] for index in range(config.num_labels)]
+        labels = label_names(config)
         thresholds = getattr(config, "thresholds", None)
         if not isinstance(thresholds, dict):
             raise InputError(

@@ -100,7 +100,10 @@ def load_encoder(
 @contextmanager
 def _quiet_loading() -> Iterator[None]:
     # No load report and no bar: that the head is new is what this project does.
-    level, bar = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    level, bar = (
+        transformers.logging.get_verbosity(),
+        transformers.logging.is_progress_bar_enabled(),
+    )
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:

@@ -83,7 +83,7 @@ def _literal_labels(value: str) -> list[str]:
         parsed = list(parsed.values())
     if not isinstance(parsed, list):
         raise ValueError(f"not a list of genres: {value[:80]!r}")
-    labels = [item.get("name") if isinstance(item, Mapping) else item for item in parsed]
+    labels: list[Any] = [i.get("name") if isinstance(i, Mapping) else i for i in parsed]
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"a genre without a name: {value[:80]!r}")
     return labels

@@ -137,7 +137,7 @@ def freeze_lower(model: PreTrainedModel, share: float) -> int:
     """
     if share <= 0:
         return 0
-    encoder = model.base_model
+    encoder: nn.Module = model.base_model
     stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
     if not stacks:
         raise InputError(
@@ -145,7 +145,7 @@ def freeze_lower(model: PreTrainedModel, share: float) -> int:
         )
     layers = max(stacks, key=len)
     frozen = list(layers[: int(share * len(layers))])
-    embeddings = getattr(encoder, "embeddings", None) or encoder.get_input_embeddings()
+    embeddings = getattr(encoder, "embeddings", None) or model.get_input_embeddings()
     for part in (embeddings, *frozen):
         part.requires_grad_(False)
         for module in part.modules():

@@ -76,9 +76,7 @@ def label_fingerprint(labels: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(labels)).encode()).hexdigest()[:16]
 
 
-def tokenize(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> Dataset:
+def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """What the model reads (`input_ids`, `attention_mask`, ...) and `labels`; no other column.
 
     Texts are cut after `max_length` tokens and not padded; the collator pads each batch.

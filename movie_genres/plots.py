@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#dd6b20", "#718096", "#e2e8f0"
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "figure.dpi": 120,
     "font.size": 9,
     "axes.spines.top": False,

@@ -94,11 +94,19 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         "|---|---:|" + "---:|" * len(splits),
         *[f"{row} |" for row in genre_rows],
         "",
-        *(["| rejected because | rows |", "|---|---:|", *rejected_rows, ""] if rejected_rows else []),
+        *(
+            ["| rejected because | rows |", "|---|---:|", *rejected_rows, ""]
+            if rejected_rows
+            else []
+        ),
         f"Words per text: {', '.join(f'{k} {v}' for k, v in report['lengths'].items())}. "
         f"Genres per film: {report['labels_per_row']:.2f}.",
         "",
-        *(["Raw labels that are no plot genres and were dropped: " + dropped + ".", ""] if dropped else []),
+        *(
+            ["Raw labels that are no plot genres and were dropped: " + dropped + ".", ""]
+            if dropped
+            else []
+        ),
         *(["Worth knowing:", "", *notes, ""] if notes else []),
     ]
     return "\n".join(lines)

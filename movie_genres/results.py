@@ -1,4 +1,4 @@
-"""How a model with its decisions does on the test split: arrays in, the content of metrics.json out."""
+"""How a model with its decisions does on the test split: arrays in, metrics.json's content out."""
 
 from __future__ import annotations
 

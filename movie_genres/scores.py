@@ -55,9 +55,7 @@ def mean_average_precision(y_true: np.ndarray, y_prob: np.ndarray) -> float:
     return float(np.nanmean(per_label)) if np.isfinite(per_label).any() else 0.0
 
 
-def compute_scores(
-    y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray
-) -> dict[str, float]:
+def compute_scores(y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
     """All of `SCORE_NAMES`, as scikit-learn defines them.
 
     `subset_accuracy` is the share of rows decided right in every label; `labels_per_row` the
@@ -176,9 +174,9 @@ def _resampled_average_precision(
         gained = np.diff(tp, axis=1, prepend=0)
         found = tp[:, -1]
         has_positive = found > 0
-        per_label[has_positive, label] = (
-            (gained * precision).sum(axis=1)[has_positive] / found[has_positive]
-        )
+        per_label[has_positive, label] = (gained * precision).sum(axis=1)[has_positive] / found[
+            has_positive
+        ]
     return np.nanmean(per_label, axis=1)
 
 

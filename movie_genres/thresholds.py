@@ -18,7 +18,7 @@ SHRINKAGE_POSITIVES = 20
 """A genre with this many positives stands midway between its own threshold and the global one."""
 
 
-def decide(y_prob: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def decide(y_prob: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
     """The decision rule of the whole project: a genre is given when `y_prob >= threshold`.
 
     Args:

@@ -1,6 +1,6 @@
 """Run by test_losses.py, also under accelerate: one step without learning; prints what it logged.
 
-    python tests/one_step.py BATCH ACCUMULATION ENCODER PREPARED
+python tests/one_step.py BATCH ACCUMULATION ENCODER PREPARED
 """
 
 from __future__ import annotations

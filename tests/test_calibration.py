@@ -49,7 +49,10 @@ def test_the_method_with_the_least_held_out_loss_is_adopted() -> None:
     y_true = labels_of(LOGITS)
     overconfident = choose_calibration(y_true, 3 * LOGITS, np.ones(3))
     assert overconfident.method != "none"
-    before, after = log_loss(y_true, 3 * LOGITS), log_loss(y_true, overconfident.map.logits(3 * LOGITS))
+    before, after = (
+        log_loss(y_true, 3 * LOGITS),
+        log_loss(y_true, overconfident.map.logits(3 * LOGITS)),
+    )
     assert after < before
     assert set(overconfident.cross_validated) == set(METHODS)
 

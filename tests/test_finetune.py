@@ -137,7 +137,7 @@ def test_the_card_s_figures_and_metadata_are_the_run_s(finished_run: Path) -> No
         assert line in card
     for scores in metrics["baselines"].values():
         assert f"| {scores['f1_micro']:.3f} | {scores['f1_macro']:.3f} |" in card
-    for path in set(part.split(")")[0] for part in card.split("](")[1:]):
+    for path in {part.split(")")[0] for part in card.split("](")[1:]}:
         assert (finished_run / path).is_file(), path
 
 
@@ -163,7 +163,9 @@ def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
     for path in ("metrics.json", "model", "README.md", "figures", "predictions.parquet"):
         target = stopped / path
         shutil.rmtree(target) if target.is_dir() else target.unlink()
-    checkpoints = sorted((stopped / "checkpoints").glob("checkpoint-*"), key=lambda p: p.stat().st_mtime)
+    checkpoints = sorted(
+        (stopped / "checkpoints").glob("checkpoint-*"), key=lambda p: p.stat().st_mtime
+    )
     checkpoints = sorted(checkpoints, key=lambda path: int(path.name.split("-")[1]))
     assert len(checkpoints) == 2
     shutil.rmtree(checkpoints[1])
@@ -186,7 +188,9 @@ def test_a_completed_run_prints_its_table_and_trains_no_more(
 def test_a_run_of_other_arguments_is_not_mixed_with_this_one(
     tiny_arguments: Arguments, finished_run: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"--learning-rate \(0.001 there, 0.5 asked\).*--overwrite"):
+    with pytest.raises(
+        InputError, match=r"--learning-rate \(0.001 there, 0.5 asked\).*--overwrite"
+    ):
         finetune.main(tiny_arguments(finished_run, "--learning-rate", "0.5"))
 
 
@@ -276,7 +280,9 @@ def test_a_stored_calibration_is_undone_exactly(finished_run: Path) -> None:
     assert np.allclose(stored.map.logits(stored.undo(logits)), logits, atol=1e-9)
 
 
-def test_a_model_of_other_genres_is_refused(finished_run: Path, films_csv: Path, tmp_path: Path) -> None:
+def test_a_model_of_other_genres_is_refused(
+    finished_run: Path, films_csv: Path, tmp_path: Path
+) -> None:
     import prepare_dataset
 
     rows = films_csv.read_text().replace("Horror", "Mystery")
@@ -331,7 +337,9 @@ def test_predict_reads_and_writes_files(finished_run: Path, tmp_path: Path, suff
         films.to_parquet(source)
     model = str(finished_run / "model")
     assert predict.main(["--model", model, "--input", str(source), "--output", str(output)]) == 0
-    expected = GenreClassifier.from_pretrained(model)(films["plot"].tolist(), films["title"].tolist())
+    expected = GenreClassifier.from_pretrained(model)(
+        films["plot"].tolist(), films["title"].tolist()
+    )
     if suffix == ".csv":
         written = pd.read_csv(output, keep_default_na=False)
         genres = [cell.split("|") if cell else [] for cell in written["genres"]]

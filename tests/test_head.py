@@ -40,8 +40,9 @@ MAKERS = {
         DistilBertConfig(vocab_size=50, dim=16, n_layers=2, n_heads=2, hidden_dim=32, num_labels=3)
     ),
     "modernbert": lambda: ModernBertForSequenceClassification(
-        ModernBertConfig(**SMALL, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1,
-                         sep_token_id=2)  # fmt: skip
+        ModernBertConfig(
+            **SMALL, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2
+        )
     ),
 }
 

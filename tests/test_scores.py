@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, multilabel_confusion_matrix
 
+from movie_genres.scores import _RESAMPLED as RESAMPLED
 from movie_genres.scores import (
     INTERVAL_SCORES,
     SCORE_NAMES,
@@ -15,7 +16,6 @@ from movie_genres.scores import (
     expected_calibration_error,
     resample_weights,
 )
-from movie_genres.scores import _RESAMPLED as RESAMPLED
 
 RNG = np.random.default_rng(0)
 Y_TRUE = (RNG.random((60, 4)) < 0.4).astype(int)
