@@ -38,11 +38,11 @@ from transformers import (
 )
 
 from metrics import GenreMetrics
+from movie_genres import devices
 from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.command_line import exit_code
-from movie_genres.devices import peak_memory_bytes, use_all_cores
 from movie_genres.encoder import EncoderName, find_encoder, load_encoder
 from movie_genres.evaluation import score_baselines, tune_and_judge
 from movie_genres.head import freeze_lower
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     project, args = parse_finetune_args(argv)
     disable_progress_bars()
     transformers.logging.disable_progress_bar()  # of reading and writing weights
-    use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
+    devices.use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
     prepared = load_prepared(Path(project.dataset_dir))
     encoder = find_encoder(project.model_name_or_path)
     run = RunFolder(Path(args.output_dir or "runs/demo"))
@@ -233,7 +233,7 @@ def finish(
     pos_weight: np.ndarray,
 ) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
-    seconds, memory = trainer.seconds(), peak_memory_bytes()
+    seconds, memory = trainer.seconds(), devices.peak_memory_bytes()
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     seed = trainer.args.seed
     results, sweep = tune_and_judge(

@@ -1,0 +1,57 @@
+"""The README's commands parse with the commands' own parsers, and its file tree is this tree."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from conftest import ROOT
+
+import evaluate_model
+import predict
+import prepare_dataset
+from benchmarks import seeds
+from movie_genres.arguments import parse_finetune_args
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
+    "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py",
+    "benchmarks/RECIPE.md", "benchmarks/RESULTS.md"))]  # fmt: skip
+PARSERS = {
+    "prepare_dataset.py": prepare_dataset.parse_args,
+    "predict.py": predict.parse_args,
+    "evaluate_model.py": evaluate_model.parse_args,
+    "finetune.py": parse_finetune_args,
+    "benchmarks/seeds.py": seeds.parse_args,
+}
+COMMAND = re.compile(r"(?:accelerate launch|python)(?: --\w+ \S+)* ((?:benchmarks/)?\w+\.py)(.*)")
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for document in DOCUMENTS:
+        for line in document.replace("\\\n", " ").replace("\\\\\n", " ").splitlines():
+            match = COMMAND.search(line)
+            if match and match[1] in PARSERS and "..." not in line:
+                found.append((match[1], match[2].split("  #")[0].rstrip("`.):; ")))
+    return found
+
+
+@pytest.mark.parametrize(("script", "arguments"), commands())
+def test_every_command_that_is_shown_parses(script: str, arguments: str) -> None:
+    PARSERS[script](shlex.split(arguments))
+
+
+def test_enough_commands_are_found() -> None:
+    assert {script for script, _ in commands()} == set(PARSERS)
+
+
+def test_the_tree_that_is_shown_is_this_tree() -> None:
+    tree = README.split("## What is where")[1].split("```")[1]
+    shown = set(re.findall(r"^([\w./]+)", tree, flags=re.MULTILINE))
+    for name in shown:
+        assert (ROOT / name).exists(), name
+    rooms = re.findall(r"^ {4}([a-z ]+?) {2,}", tree, flags=re.MULTILINE)
+    modules = {path.stem for path in (ROOT / "movie_genres").glob("*.py")} - {"__init__"}
+    assert set(" ".join(rooms).split()) == modules
