@@ -26,7 +26,8 @@ from movie_genres.defaults import file_sha256
 from movie_genres.duplicates import same_film_groups, text_key
 from movie_genres.errors import InputError
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
-from movie_genres.report import render_dataset_card, suspicions, word_lengths
+from movie_genres.plots import plot_genre_counts
+from movie_genres.report import build_report, render_dataset_card, suspicions
 from movie_genres.sources import DEFAULT_SOURCE, Source, read_source
 from movie_genres.splits import SPLITS, split_groups
 from movie_genres.text import clean_text, compose_text, plot_defect
@@ -85,7 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     y = binarizer.fit_transform(kept["genres"])
     kept["labels"] = list(y.astype(np.float32))
     kept["split"] = split_films(kept, y, args.seed)
-    report = build_report(args, source, genre_format, films, kept, below_min_count)
+    report = build_report(
+        films,
+        kept,
+        source,
+        genre_format=genre_format,
+        below_min_count=below_min_count,
+        min_genre_count=args.min_genre_count,
+        seed=args.seed,
+        aliases_sha256=file_sha256(args.aliases),
+    )
     write_prepared(args.output_dir, kept, films, list(binarizer.classes_), report)
     print_summary(args.output_dir, report)
     return 0
@@ -183,61 +193,6 @@ def split_films(kept: pd.DataFrame, y: np.ndarray, seed: int) -> np.ndarray:
         raise InputError(f"{error}; give more data") from None
 
 
-def build_report(
-    args: argparse.Namespace,
-    source: Source,
-    genre_format: GenreFormat,
-    films: pd.DataFrame,
-    kept: pd.DataFrame,
-    below_min_count: dict[str, int],
-) -> dict[str, Any]:
-    usable = films[films["reason"] != f"genres not readable as {genre_format}"]
-    rejected = Counter(films.loc[films["reason"] != "", "reason"])
-    group_sizes = kept["group"].value_counts()
-    return {
-        "read": len(films),
-        "kept": len(kept),
-        "rejected": dict(rejected.most_common()),
-        "rejected_share": rejected.total() / len(films),
-        "splits": {split: int((kept["split"] == split).sum()) for split in SPLITS},
-        "genres": {
-            "kept": _counts(kept["genres"]),
-            "per_split": {
-                split: {
-                    genre: _counts(kept.loc[kept["split"] == split, "genres"]).get(genre, 0)
-                    for genre in _counts(kept["genres"])
-                }
-                for split in SPLITS
-            },
-            "below_min_count": below_min_count,
-            "dropped": _counts(usable["dropped"]),
-            "unlisted": _counts(usable["unlisted"]),
-        },
-        "labels_per_row": float(kept["genres"].map(len).mean()),
-        "lengths": word_lengths(kept["plot"].tolist()),
-        "duplicates": {
-            "repeated_rows": rejected["repeats an earlier row"],
-            "groups_of_several_rows": int((group_sizes > 1).sum()),
-            "rows_in_such_groups": int(group_sizes[group_sizes > 1].sum()),
-        },
-        "genre_format": str(genre_format),
-        "min_genre_count": args.min_genre_count,
-        "seed": args.seed,
-        "source": {
-            "name": source.name,
-            "sha256": source.sha256,
-            "description": source.description,
-            "license": source.license,
-            "columns": source.columns,
-        },
-        "aliases_sha256": file_sha256(args.aliases),
-    }
-
-
-def _counts(labels: pd.Series) -> dict[str, int]:
-    return dict(Counter(label for row in labels for label in row).most_common())
-
-
 def write_prepared(
     folder: Path, kept: pd.DataFrame, films: pd.DataFrame, labels: list[str], report: dict[str, Any]
 ) -> None:
@@ -262,6 +217,10 @@ def write_prepared(
         (new / "labels.json").write_text(_json(labels), encoding="utf-8")
         (new / "report.json").write_text(_json(report), encoding="utf-8")
         (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
+        (new / "figures").mkdir()
+        plot_genre_counts(report["genres"]["per_split"], labels).savefig(
+            new / "figures" / "genre_counts.png"
+        )
         rejected = films.loc[films["reason"] != "", ["row", "id", "title", "reason", "detail"]]
         rejected.to_csv(new / "rejected.csv", index=False)
         new.chmod(0o755)  # mkdtemp makes it private to this user

@@ -3,8 +3,8 @@
     python benchmarks/seeds.py --source movies.csv --seeds 10 11 12 13 14 \\
         --work-dir runs/seeds --max-length 128
 
-Each seed prepares its own split and trains with finetune.py's defaults; flags that this script does
-not know go to finetune.py. Runs that are complete are not repeated, so an interrupted benchmark goes
+Each seed prepares its own split and trains with the defaults of finetune.py; flags that this script
+does not know go to finetune.py. Complete runs are not repeated, so an interrupted benchmark goes
 on. Writes `<work-dir>/RESULTS.md`. Means are over seeds; differences are paired by seed, with a
 95 % interval by Student's t.
 """

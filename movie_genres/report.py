@@ -2,17 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
+
+from movie_genres.genres import GenreFormat
+from movie_genres.sources import Source
+from movie_genres.splits import SPLITS
 
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 
 
-def word_lengths(texts: Sequence[str]) -> dict[str, int]:
-    """Percentiles of the number of words per text, as {"p5": ..., "max": ...}."""
+def build_report(
+    films: pd.DataFrame,
+    kept: pd.DataFrame,
+    source: Source,
+    *,
+    genre_format: GenreFormat,
+    below_min_count: Mapping[str, int],
+    min_genre_count: int,
+    seed: int,
+    aliases_sha256: str,
+) -> dict[str, Any]:
+    """The content of report.json.
+
+    Args:
+        films: Every row read: columns reason ("" = kept), dropped and unlisted (raw labels).
+        kept: The rows kept: columns plot, genres, split, group.
+        source: Where they come from.
+        genre_format: How the source writes its genres.
+        below_min_count: Genres dropped for having fewer films than `min_genre_count`, with how many.
+        min_genre_count: The least number of films of a genre.
+        seed: Of the splits.
+        aliases_sha256: Of the alias table.
+    """
+    rejected = Counter(films.loc[films["reason"] != "", "reason"])
+    counts = _label_counts(kept["genres"])
+    by_split = {split: kept.loc[kept["split"] == split, "genres"] for split in SPLITS}
+    group_sizes = kept["group"].value_counts()
+    return {
+        "read": len(films),
+        "kept": len(kept),
+        "rejected": dict(rejected.most_common()),
+        "rejected_share": rejected.total() / len(films),
+        "splits": {split: len(genres) for split, genres in by_split.items()},
+        "genres": {
+            "kept": counts,
+            "per_split": {
+                split: {genre: _label_counts(genres).get(genre, 0) for genre in counts}
+                for split, genres in by_split.items()
+            },
+            "below_min_count": dict(below_min_count),
+            "dropped": _label_counts(films["dropped"]),
+            "unlisted": _label_counts(films["unlisted"]),
+        },
+        "labels_per_row": float(kept["genres"].map(len).mean()),
+        "lengths": _word_lengths(kept["plot"]),
+        "duplicates": {
+            "repeated_rows": rejected["repeats an earlier row"],
+            "groups_of_several_rows": int((group_sizes > 1).sum()),
+            "rows_in_such_groups": int(group_sizes[group_sizes > 1].sum()),
+        },
+        "genre_format": str(genre_format),
+        "min_genre_count": min_genre_count,
+        "seed": seed,
+        "source": {
+            "name": source.name,
+            "sha256": source.sha256,
+            "description": source.description,
+            "license": source.license,
+            "columns": source.columns,
+        },
+        "aliases_sha256": aliases_sha256,
+    }
+
+
+def _label_counts(labels: pd.Series) -> dict[str, int]:
+    return dict(Counter(label for row in labels for label in row).most_common())
+
+
+def _word_lengths(texts: pd.Series) -> dict[str, int]:
     values = np.percentile([len(text.split()) for text in texts], _LENGTH_PERCENTILES)
     names = [f"p{p}" if p < 100 else "max" for p in _LENGTH_PERCENTILES]
     return {name: round(float(value)) for name, value in zip(names, values, strict=True)}
@@ -99,7 +172,9 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
             if rejected_rows
             else []
         ),
-        f"Words per text: {', '.join(f'{k} {v}' for k, v in report['lengths'].items())}. "
+        "![Films per genre](figures/genre_counts.png)",
+        "",
+        f"Words per plot: {', '.join(f'{k} {v}' for k, v in report['lengths'].items())}. "
         f"Genres per film: {report['labels_per_row']:.2f}.",
         "",
         *(
