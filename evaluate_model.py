@@ -44,8 +44,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if args.objective and not args.retune:
         raise InputError("--objective changes the thresholds, so it goes with --retune")
-    if args.output_dir.exists() and any(args.output_dir.iterdir()):
-        raise InputError(f"--output-dir {args.output_dir} is not empty; name another folder")
+    folder = args.output_dir
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--output-dir {args.output_dir} is not an empty folder; name another")
     return args
 
 
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     model, tokenizer = load_model(args.model)
     check_labels(label_names(model.config), prepared, args.model)
     max_length = stored_max_length(tokenizer, model)
-    objective = args.objective or "f1_micro"
+    stored_objective = getattr(model.config, "threshold_objective", "f1_micro")
+    objective = args.objective or ("f1_micro" if args.retune else stored_objective)
     sweep = None
     if args.retune:
         stored = undo_calibration(model, prepared.labels)

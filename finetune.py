@@ -26,7 +26,6 @@ from torch.utils.data import Sampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
@@ -37,13 +36,14 @@ from transformers import (
     set_seed,
 )
 
-from metrics import GenreMetrics
+from metrics import LOGGED, GenreMetrics
 from movie_genres import devices
 from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.command_line import exit_code
-from movie_genres.encoder import EncoderName, find_encoder, load_encoder
+from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
+from movie_genres.errors import InputError
 from movie_genres.evaluation import score_baselines, tune_and_judge
 from movie_genres.head import freeze_lower
 from movie_genres.loading import (
@@ -149,27 +149,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepared = load_prepared(Path(project.dataset_dir))
     encoder = find_encoder(project.model_name_or_path)
     run = RunFolder(Path(args.output_dir or "runs/demo"))
-    with args.main_process_first(local=False):
-        if args.process_index == 0:
-            run.open(run_record(project, args, prepared), overwrite=project.overwrite)
-    if (metrics := run.metrics()) is not None:
+    check_best_metric(args)
+    record = run_record(project, args, prepared)
+    run.check(record, overwrite=project.overwrite)
+    if not project.overwrite and (metrics := run.metrics()) is not None:
         if args.process_index == 0:
             print(f"{run.path} is complete (--overwrite starts afresh)\n")
             print_results(metrics, run)
         return 0
     set_seed(args.seed)
-    model, tokenizer = load_encoder(
-        encoder, prepared.labels, project.max_length, dropout=project.dropout
-    )
+    loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
+    # Every process has looked at the folder before the first one writes into it.
+    args.distributed_state.wait_for_everyone()
+    if args.process_index == 0:
+        run.start(record, overwrite=project.overwrite)
+    args.distributed_state.wait_for_everyone()
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    trainer = build_trainer(project, args, run, prepared, model, tokenizer, pos_weight)
+    trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
     if project.probe_c:
         start_head(trainer, run, project.probe_c, pos_weight)
     train(trainer, run)
     if trainer.is_world_process_zero():
-        finish(trainer, project, run, prepared, encoder, tokenizer, pos_weight)
-    trainer.accelerator.wait_for_everyone()
+        # The other processes are done: no one waits at a barrier, with a time limit, for this.
+        finish(trainer, project, run, prepared, encoder, loaded.tokenizer, pos_weight)
     return 0
+
+
+def check_best_metric(args: FinetuneArguments) -> None:
+    """Refuse a metric that no evaluation gives, before and not after the first epoch."""
+    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if name not in (*LOGGED, "loss"):
+        raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
 
 
 def build_trainer(
@@ -177,10 +187,10 @@ def build_trainer(
     args: FinetuneArguments,
     run: RunFolder,
     prepared: Prepared,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    loaded: LoadedEncoder,
     pos_weight: np.ndarray,
 ) -> GenreTrainer:
+    model, tokenizer = loaded.model, loaded.tokenizer
     frozen = freeze_lower(model, project.frozen_share)
     args.output_dir = str(run.checkpoints)
     trainer = GenreTrainer(
@@ -199,7 +209,7 @@ def build_trainer(
         trainer.remove_callback(stock)
     trainer.add_callback(ReadableProgress(show_bar=not args.disable_tqdm))
     trainer.add_callback(EvaluationFiles(trainer, run.evaluations))
-    if project.early_stopping_patience:
+    if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
     if trainer.is_world_process_zero():
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -209,6 +219,8 @@ def build_trainer(
             f"{len(prepared.labels)} genres, in {project.precision}, "
             f"{args.world_size} process(es) on {args.device.type}"
         )
+        if loaded.random_start:
+            print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
     return trainer
 
 
@@ -217,9 +229,16 @@ def train(trainer: GenreTrainer, run: RunFolder) -> None:
     checkpoint = run.last_checkpoint()
     if checkpoint is not None:
         state = transformers.TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
-        trainer.continue_clock(max((log["seconds"] for log in state.log_history), default=0.0))
+        seconds = [log["seconds"] for log in state.log_history]
+        trainer.continue_clock(max([trainer.seconds_before, *seconds]))
         if trainer.is_world_process_zero():
             print(f"going on from {checkpoint}", flush=True)
+        control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+        if control.get("should_training_stop") and state.best_model_checkpoint:
+            # It was stopped early; the Trainer would forget that and train one more epoch.
+            trainer.state = state
+            trainer._load_best_model()
+            return
     trainer.train(resume_from_checkpoint=checkpoint)
 
 
@@ -237,7 +256,8 @@ def finish(
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     seed = trainer.args.seed
     results, sweep = tune_and_judge(
-        trainer.accelerator.unwrap_model(trainer.model),
+        # Without accelerate's autocast: what is judged must be what is published.
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False),
         tokenizer,
         prepared,
         max_length=project.max_length,
@@ -246,12 +266,14 @@ def finish(
         seed=seed,
         model_folder=run.model,
     )
-    probe = probe_logits(run, encoder, prepared, project.max_length) if project.probe_c else None
+    probe = None
+    if project.probe_c:
+        probe = probe_logits(run, encoder, prepared, project.max_length, seed), pos_weight
     baselines = score_baselines(
         prepared,
         objective=project.objective,
         seed=seed,
-        probe=None if probe is None else (probe, pos_weight),
+        probe=probe,
     )
     probing = run.load_probe()[1] if project.probe_c else 0.0
     facts = {

@@ -41,6 +41,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         raise InputError("give plots as arguments or --input, not both")
     if args.title and len(args.plots) != 1:
         raise InputError("--title goes with exactly one plot")
+    if args.output is not None and args.output.is_dir():
+        raise InputError(f"--output {args.output} is a folder; name a file")
     for path in (args.input, args.output):
         if path is not None and path.suffix.lower() not in SUFFIXES:
             raise InputError(f"{path}: the file name must end in one of {', '.join(SUFFIXES)}")
@@ -54,14 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.input is not None:
         table = read_table(args.input)
         text, title = find_text_columns(list(table.columns), args.text_column, args.title_column)
-        titles = table[title].astype(str).tolist() if title else [""] * len(table)
-        plots = table[text].astype(str).tolist()
+        titles = table[title].tolist() if title else [""] * len(table)
+        plots = table[text].tolist()
     else:
-        plots = args.plots or [line.strip() for line in sys.stdin if line.strip()]
+        plots = args.plots or read_lines()
         titles = [args.title or ""] * len(plots)
     if not any(plot.strip() for plot in plots):
         raise InputError("no plot given: neither as argument, nor on standard input or in --input")
     predictions = GenreClassifier.from_pretrained(args.model)(plots, titles)
+    blank = sum(not plot.strip() for plot in plots)
+    if blank:
+        print(
+            f"note: {blank:,} of {len(plots):,} films have no plot and get no genre",
+            file=sys.stderr,
+        )
     if args.output is not None:
         write_predictions(args.output, titles, plots, predictions)
         print(f"wrote the genres of {len(predictions):,} films to {args.output}")
@@ -69,6 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for film_title, plot, prediction in zip(titles, plots, predictions, strict=True):
             print_prediction(film_title or shorten(plot), prediction)
     return 0
+
+
+def read_lines() -> list[str]:
+    try:
+        return [line.strip() for line in sys.stdin if line.strip()]
+    except UnicodeDecodeError:
+        raise InputError("standard input is not UTF-8") from None
 
 
 def shorten(plot: str, width: int = 60) -> str:

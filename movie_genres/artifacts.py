@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from movie_genres import plots
 from movie_genres.card import card_data, render_card
+from movie_genres.files import write_json
 from movie_genres.loading import Prepared
 from movie_genres.results import Results
 from movie_genres.scores import confusion_counts
@@ -64,13 +64,6 @@ def write_results(
     metrics = results.metrics()
     (folder / "README.md").write_text(run_card(metrics, prepared, facts), encoding="utf-8")
     write_json(folder / "metrics.json", metrics)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    new.replace(path)
 
 
 def _write_predictions(path: Path, results: Results, prepared: Prepared) -> None:

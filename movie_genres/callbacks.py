@@ -10,7 +10,7 @@ import numpy as np
 from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
-from movie_genres.artifacts import write_json
+from movie_genres.files import write_json
 from movie_genres.plots import plot_confusion_matrices
 
 

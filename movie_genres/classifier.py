@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from scipy.special import expit
 from transformers import (
     AutoModelForSequenceClassification,
@@ -21,6 +23,12 @@ from movie_genres.errors import InputError
 from movie_genres.head import captured_features
 from movie_genres.text import clean_text, compose_text
 from movie_genres.thresholds import decide
+
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises for a folder that is no model, or a broken one."""
 
 
 def default_device() -> torch.device:
@@ -112,16 +120,21 @@ class GenreClassifier:
     def __call__(
         self, plots: Sequence[str], titles: Sequence[str | None] | None = None
     ) -> list[Prediction]:
-        """Genres of films: plots and titles are cleaned and joined as in preparation."""
+        """Genres of films: plots and titles are cleaned and joined as in preparation.
+
+        A film without a plot gets no genre: its title alone would be a guess.
+        """
         given = titles or [None] * len(plots)
+        cleaned = [clean_text(plot) for plot in plots]
         texts = [
-            compose_text(clean_text(title or ""), clean_text(plot))
-            for title, plot in zip(given, plots, strict=True)
+            compose_text(clean_text(title or ""), plot)
+            for title, plot in zip(given, cleaned, strict=True)
         ]
         if not texts:
             return []
         y_prob = self.probabilities(texts)
         y_pred = decide(y_prob, self.decisions.thresholds)
+        y_pred[[not plot for plot in cleaned]] = 0
         return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
 
     def _prediction(self, y_prob: np.ndarray, y_pred: np.ndarray) -> Prediction:
@@ -143,9 +156,20 @@ def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         model = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot load {name!r}: {one_line(error)}") from None
+    except LOADING_ERRORS as error:
+        raise InputError(f"--model {name!r} cannot be loaded: {one_line(error)}") from None
+    check_tokenizer(tokenizer, name)
     return model.to(default_device()), tokenizer
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Notice a folder without tokenizer files: transformers makes an empty tokenizer for it.
+
+    Raises:
+        InputError: If the vocabulary holds special tokens only.
+    """
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise InputError(f"{name!r} has no tokenizer files; save the tokenizer beside the model")
 
 
 def check_model_name(name: str, flag: str) -> None:

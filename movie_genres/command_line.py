@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from movie_genres.errors import InputError
 
+EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -15,14 +16,18 @@ def exit_code(main: Callable[[], int]) -> int:
     """Run a command and turn what went wrong into an exit code.
 
     Returns:
-        What `main` returns; 2 after one line on standard error for an `InputError`; 130 after
-        Ctrl-C. Any other exception is a failure at work and passes: Python exits with 1.
+        What `main` returns; 2 after one line on standard error for an `InputError`; 1 after one
+        line for what the system refuses (a full disk, a folder that is not writable); 130 after
+        Ctrl-C. Any other exception is a defect and passes, with its traceback: Python exits with 1.
     """
     try:
         return main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILURE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

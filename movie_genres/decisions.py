@@ -123,15 +123,25 @@ class StoredCalibration:
 
     @classmethod
     def of_config(cls, model: PreTrainedModel, labels: list[str]) -> StoredCalibration:
-        """Read it; no change at all where the config has none."""
+        """Read it; no change at all where the config has none.
+
+        Raises:
+            InputError: If it is incomplete or for other labels.
+        """
         stored = getattr(model.config, "calibration", None)
         if not stored:
             ones = np.ones(len(labels))
             return cls("none", AffineMap(ones, np.zeros(len(labels))), ones)
-        slope, shift, weight = (
-            np.array([stored[key][label] for label in labels])
-            for key in ("slope", "shift", "pos_weight")
-        )
+        try:
+            slope, shift, weight = (
+                np.array([float(stored[key][label]) for label in labels])
+                for key in ("slope", "shift", "pos_weight")
+            )
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                "the calibration in the model's config.json is not one that this project wrote, or "
+                "is for other genres; it cannot be undone"
+            ) from None
         return cls(stored["method"], AffineMap(slope, shift), weight)
 
     def undo(self, logits: np.ndarray) -> np.ndarray:
@@ -172,6 +182,8 @@ class Decisions:
                 f"the thresholds in {name} were tuned for another label list; "
                 "tune them anew: python evaluate_model.py --retune"
             )
+        if not all(isinstance(threshold, int | float) for threshold in thresholds.values()):
+            raise InputError(f"the thresholds in {name}'s config.json are not all numbers")
         return cls(labels, np.array([float(thresholds[label]) for label in labels]))
 
 

@@ -12,12 +12,18 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+_NO_ID = frozenset(("", "0", "-", "n/a", "na", "nan", "none", "null", "unknown"))
 _NOT_WORD = re.compile(r"\W+")
 
 
 def text_key(text: str) -> str:
     """The words of a text alone: two texts that differ in case, blanks or signs share it."""
     return " ".join(_NOT_WORD.sub(" ", text.casefold()).split())
+
+
+def id_key(identifier: str) -> str:
+    """The identifier, or blank where a database writes that it has none."""
+    return "" if identifier.strip().casefold() in _NO_ID else identifier.strip()
 
 
 def same_film_groups(keys: Sequence[Sequence[str]]) -> np.ndarray:

@@ -17,9 +17,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from movie_genres.classifier import check_model_name, one_line
+from movie_genres.classifier import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
 from movie_genres.defaults import ENCODER_HUB_ID, encoder_folder
 from movie_genres.errors import InputError
+from movie_genres.head import final_linear
 
 DEFAULT_ENCODER = "default"
 
@@ -36,6 +37,17 @@ class EncoderName:
     """A licence identifier of the Hub's list, where it is known."""
 
 
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """A model to train."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    random_start: list[str]
+    """Weights besides the final Linear that the encoder lacks: they start at random, and what is
+    probed passes through them."""
+
+
 def find_encoder(name: str) -> EncoderName:
     """Resolve `--model-name-or-path`.
 
@@ -50,8 +62,8 @@ def find_encoder(name: str) -> EncoderName:
 
 def load_encoder(
     encoder: EncoderName, labels: list[str], max_length: int, *, dropout: float = 0.0
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """An encoder with a new head of `len(labels)` outputs, in float32, and its tokenizer.
+) -> LoadedEncoder:
+    """Load an encoder with a new head of `len(labels)` outputs, in float32, and its tokenizer.
 
     Args:
         encoder: Where it is.
@@ -83,7 +95,7 @@ def load_encoder(
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except LOADING_ERRORS as error:
         raise InputError(
             f"--model-name-or-path {encoder.path!r} cannot be loaded: {one_line(error)}"
         ) from None
@@ -91,10 +103,16 @@ def load_encoder(
     limit = min(positions, tokenizer.model_max_length)
     if not 8 <= max_length <= limit:
         raise InputError(f"--max-length {max_length} is outside 8 to {limit}, what it can read")
-    random_start = [name for name in loading["missing_keys"] if not name.startswith("classifier.")]
-    if random_start:
-        print(f"note: not in {encoder.path}, so they start at random: {', '.join(random_start)}")
-    return model, tokenizer
+    check_tokenizer(tokenizer, encoder.path)
+    head = final_linear(model)
+    # A head of as many other genres would have been kept; ours starts from nothing.
+    torch.nn.init.normal_(head.weight, std=getattr(config, "initializer_range", 0.02))
+    if head.bias is not None:
+        torch.nn.init.zeros_(head.bias)
+    own = {id(parameter) for parameter in head.parameters()}
+    missing = set(loading["missing_keys"])
+    random = [n for n, p in model.named_parameters() if n in missing and id(p) not in own]
+    return LoadedEncoder(model, tokenizer, random)
 
 
 @contextmanager

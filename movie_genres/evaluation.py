@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.baselines import prior_logits, tfidf_logits
 from movie_genres.classifier import predict_logits
 from movie_genres.decisions import Decisions, StoredCalibration, Tuned, publish_decisions, tune
+from movie_genres.files import replace_folder
 from movie_genres.loading import Prepared
 from movie_genres.plots import plot_threshold_sweep
 from movie_genres.results import Results, judge, score_baseline
@@ -159,8 +160,7 @@ def save_model(
     model.save_pretrained(new)
     tokenizer.save_pretrained(new)
     (new / "model.safetensors").chmod(0o644)
-    shutil.rmtree(folder, ignore_errors=True)
-    new.rename(folder)
+    replace_folder(new, folder)
 
 
 def _selection(tuned: Tuned) -> dict[str, object]:

@@ -32,6 +32,8 @@ class GenreFormat(StrEnum):
 
 
 _SEPARATORS = {GenreFormat.PIPE: "|", GenreFormat.SEMICOLON: ";", GenreFormat.COMMA: ","}
+_SLIP = 0.05
+"""A sign in a smaller share of the rows with several genres does not decide the format."""
 _QUOTED_LABEL = re.compile(r'"([^"]*)"')
 
 
@@ -43,10 +45,12 @@ def detect_genre_format(values: Iterable[str]) -> GenreFormat:
         return GenreFormat.LITERAL
     if sum(value[0] == value[-1] == '"' and len(value) > 1 for value in values) > half:
         return GenreFormat.QUOTED
-    # "Arts|Crime, Law": a pipe is never part of a name, a comma may be. So the rarer sign decides
-    # as soon as any row shows it.
+    # "Arts|Crime, Law": a pipe is never part of a name, a comma may be. So the pipe decides before
+    # the comma does, unless it is so rare that it is a slip.
+    several = [value for value in values if any(sign in value for sign in _SEPARATORS.values())]
     for genre_format in (GenreFormat.PIPE, GenreFormat.SEMICOLON):
-        if any(_SEPARATORS[genre_format] in value for value in values):
+        rows = sum(_SEPARATORS[genre_format] in value for value in several)
+        if rows and rows >= _SLIP * len(several):
             return genre_format
     return GenreFormat.COMMA
 
@@ -77,7 +81,7 @@ def _literal_labels(value: str) -> list[str]:
     except (ValueError, RecursionError):
         try:
             parsed = ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise ValueError(f"neither JSON nor a Python literal: {value[:80]!r}") from None
     if isinstance(parsed, Mapping):
         parsed = list(parsed.values())
@@ -86,6 +90,8 @@ def _literal_labels(value: str) -> list[str]:
     labels: list[Any] = [i.get("name") if isinstance(i, Mapping) else i for i in parsed]
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"a genre without a name: {value[:80]!r}")
+    if any("\ud800" <= sign <= "\udfff" for label in labels for sign in label):
+        raise ValueError(f"half a character in a genre's name: {value[:80]!r}")
     return labels
 
 
@@ -116,12 +122,15 @@ class GenreAliases:
         """
         if not path.is_file():
             raise InputError(f"no alias table at {path}; --aliases takes a CSV with raw,genres")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"raw", "genres"} - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{path} lacks the column(s) {sorted(missing)}")
-            rows = [(row["raw"] or "", row["genres"] or "") for row in reader]
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file)
+                missing = {"raw", "genres"} - set(reader.fieldnames or ())
+                if missing:
+                    raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}")
+                rows = [(row["raw"] or "", row["genres"] or "") for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path} is no CSV in UTF-8: {error}") from None
         table: dict[str, tuple[str, ...]] = {}
         seen: set[str] = set()
         for raw, genres in rows:

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, DatasetDict
+from datasets.exceptions import DatasetGenerationError
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 
 from movie_genres.errors import InputError
 from movie_genres.splits import SPLITS
 
+_COLUMNS = {"id", "title", "text", "genres", "labels"}
+_REPORT_KEYS = {"read", "kept", "splits", "genres", "source"}
 _BATCHES_PER_POOL = 50
 """Rows are sorted by length within pools of this many batches: long enough to save the padding,
 short enough to keep batches random."""
@@ -56,19 +60,32 @@ def load_prepared(folder: Path) -> Prepared:
             f"{folder} is no prepared dataset ({missing[0].name} is missing); make one: "
             f"python prepare_dataset.py --output-dir {folder}"
         )
-    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    splits = DatasetDict({split: Dataset.from_parquet(str(path)) for split, path in files.items()})
+    try:
+        labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        splits = {split: Dataset.from_parquet(str(path)) for split, path in files.items()}
+    except (ValueError, pa.ArrowException, DatasetGenerationError) as error:
+        raise InputError(f"{folder} is damaged ({error}); prepare it anew") from None
     digest = hashlib.sha256(json.dumps(labels).encode())
     for path in files.values():
         digest.update(path.read_bytes())
+    if not set(report) >= _REPORT_KEYS:
+        raise InputError(f"{folder}/report.json is not one that prepare_dataset.py wrote")
     for split, rows in splits.items():
-        cells = np.asarray(rows["labels"], dtype=np.float32)
-        if cells.shape != (len(rows), len(labels)):
-            raise InputError(f"{folder}: {split} does not have {len(labels)} labels in every row")
-        if not np.isin(cells, (0, 1)).all():
-            raise InputError(f"{folder}: {split} has labels other than 0 and 1")
-    return Prepared(splits, labels, report, digest.hexdigest())
+        _check_split(folder, split, rows, len(labels))
+    return Prepared(DatasetDict(splits), labels, report, digest.hexdigest())
+
+
+def _check_split(folder: Path, split: str, rows: Dataset, n_labels: int) -> None:
+    absent = _COLUMNS - set(rows.column_names)
+    if absent:
+        raise InputError(f"{folder}: {split} lacks the column(s) {', '.join(sorted(absent))}")
+    if len(rows) < 2:
+        raise InputError(f"{folder}: {split} has {len(rows)} film(s), too few to judge by")
+    if {len(row) for row in rows["labels"]} != {n_labels}:
+        raise InputError(f"{folder}: {split} does not have {n_labels} labels in every row")
+    if not np.isin(np.asarray(rows["labels"], dtype=np.float32), (0, 1)).all():
+        raise InputError(f"{folder}: {split} has labels other than 0 and 1")
 
 
 def label_fingerprint(labels: Sequence[str]) -> str:

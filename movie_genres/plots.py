@@ -51,7 +51,7 @@ def plot_confusion_matrices(
                     column, row + 0.24, f"{share[row, column]:.0%}",
                     ha="center", va="center", color=colour, fontsize=6.5,
                 )  # fmt: skip
-            axis.set_title(name)
+            axis.set_title(plain(name))
             axis.set_xticks([0, 1], ["not given", "given"], fontsize=7)
             axis.set_yticks([0, 1], ["is not", "is"], fontsize=7, rotation=90, va="center")
             axis.tick_params(length=0)
@@ -104,7 +104,7 @@ def plot_precision_recall(
             axis.grid(True)
             axis.tick_params(labelsize=6.5)
             if not true.any():
-                axis.set_title(f"{name}: none here")
+                axis.set_title(f"{plain(name)}: none here")
                 continue
             precision, recall, _ = precision_recall_curve(true, prob)
             axis.axhline(true.mean(), color=GREY, linewidth=0.8, linestyle="--")
@@ -112,7 +112,7 @@ def plot_precision_recall(
             if pred.any():
                 hits = (true * pred).sum()
                 axis.plot(hits / true.sum(), hits / pred.sum(), "o", color=ORANGE, markersize=4)
-            axis.set_title(f"{name}  {average_precision_score(true, prob):.2f}")
+            axis.set_title(f"{plain(name)}  {average_precision_score(true, prob):.2f}")
         figure.suptitle(
             "Precision over recall, average precision beside the name; "
             "dot: the decisions, dashed: base rate",
@@ -130,7 +130,7 @@ def plot_genre_f1(
         figure, axis = plt.subplots(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
         values = np.asarray(f1)[order]
         axis.barh(range(len(labels)), values, color=BLUE, height=0.72)
-        names = [f"{labels[label]}  ({support[label]:,})" for label in order]
+        names = [f"{plain(labels[label])}  ({support[label]:,})" for label in order]
         axis.set_yticks(range(len(labels)), names)
         axis.tick_params(axis="y", length=0)
         for position, value in enumerate(values):
@@ -171,15 +171,21 @@ def plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Sequen
         left = np.zeros(len(order))
         for (split, counts), colour in zip(per_split.items(), (BLUE, ORANGE, GREY), strict=True):
             films = np.array([counts[name] for name in order])
-            axis.barh(order, films, left=left, color=colour, height=0.72, label=split)
+            axis.barh(range(len(order)), films, left=left, color=colour, height=0.72, label=split)
             left += films
         for position, total in enumerate(left):
             axis.text(total, position, f" {int(total):,}", va="center", fontsize=8)
+        axis.set_yticks(range(len(order)), [plain(name) for name in order])
         axis.set(xlabel="films", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.08))
         axis.tick_params(axis="y", length=0)
         axis.grid(True, axis="x")
         axis.legend(loc="lower right")
         return figure
+
+
+def plain(name: str) -> str:
+    """A genre's name as matplotlib shows it: a dollar sign would start a formula."""
+    return name.replace("$", r"\$")
 
 
 def _small_multiples(count: int, *, width: float, height: float) -> tuple[Figure, list[plt.Axes]]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from transformers import set_seed
 
-from movie_genres.classifier import predict_logits
+from movie_genres.classifier import default_device, predict_logits
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import captured_features, fit_probe, set_head
 from movie_genres.loading import Prepared, token_lengths
@@ -68,13 +69,17 @@ def probe_features(trainer: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def probe_logits(
-    run: RunFolder, encoder: EncoderName, prepared: Prepared, max_length: int
+    run: RunFolder, encoder: EncoderName, prepared: Prepared, max_length: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits of the encoder as it was, with the probe as its head: validation, test."""
-    model, tokenizer = load_encoder(encoder, prepared.labels, max_length)
-    set_head(model, run.load_probe()[0])
+    # Layers that the encoder lacks start at random; the seed makes them those that were probed.
+    set_seed(seed)
+    loaded = load_encoder(encoder, prepared.labels, max_length)
+    set_head(loaded.model, run.load_probe()[0])
+    model = loaded.model
+    model.to(default_device())  # type: ignore[arg-type]  # the stub of `to` lacks the device
     validation, test = (
-        predict_logits(model, tokenizer, prepared.texts(split), max_length=max_length)
+        predict_logits(model, loaded.tokenizer, prepared.texts(split), max_length=max_length)
         for split in ("validation", "test")
     )
     return validation, test

@@ -14,6 +14,7 @@ from movie_genres.genres import GenreFormat
 from movie_genres.sources import Source
 from movie_genres.splits import SPLITS
 
+_SHOWN = 10
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 
 
@@ -35,7 +36,7 @@ def build_report(
         kept: The rows kept: columns plot, genres, split, group.
         source: Where they come from.
         genre_format: How the source writes its genres.
-        below_min_count: Genres dropped for having fewer films than `min_genre_count`, with how many.
+        below_min_count: Genres dropped for fewer films than `min_genre_count`, with their numbers.
         min_genre_count: The least number of films of a genre.
         seed: Of the splits.
         aliases_sha256: Of the alias table.
@@ -94,14 +95,17 @@ def _word_lengths(texts: pd.Series) -> dict[str, int]:
 def suspicions(report: Mapping[str, Any]) -> list[str]:
     """Things about the data that a user should know before training, one sentence each."""
     found = []
-    for genre, count in report["genres"]["below_min_count"].items():
+    rare = report["genres"]["below_min_count"]
+    for genre, count in list(rare.items())[:_SHOWN]:
         found.append(
             f"the genre '{genre}' has {count} films: dropped below --min-genre-count "
             f"{report['min_genre_count']}"
         )
+    if len(rare) > _SHOWN:
+        found.append(f"so were {len(rare) - _SHOWN} other genres (report.json lists them)")
     unlisted = report["genres"]["unlisted"]
     if unlisted:
-        shown = ", ".join(f"'{name}' ({count})" for name, count in list(unlisted.items())[:10])
+        shown = ", ".join(f"'{name}' ({count})" for name, count in list(unlisted.items())[:_SHOWN])
         found.append(
             f"{len(unlisted)} raw label(s) are not in the alias table and keep their own name: "
             f"{shown}; add them to the table (--aliases) to merge or drop them"
@@ -110,6 +114,12 @@ def suspicions(report: Mapping[str, Any]) -> list[str]:
         absent = [genre for genre, count in counts.items() if count == 0]
         if absent:
             found.append(f"{split} has no film of: {', '.join(absent)}")
+    share = report["splits"]["train"] / report["kept"]
+    if abs(share - 0.8) > 0.05:
+        found.append(
+            f"train has {share:.0%} of the films, not 80 %: many rows share an id or a plot and "
+            "must stay together"
+        )
     if report["rejected_share"] > 0.2:
         found.append(
             f"{report['rejected_share']:.0%} of the rows were rejected: see rejected.csv for why"

@@ -16,15 +16,21 @@ from safetensors.numpy import save_file
 from transformers.trainer_utils import get_last_checkpoint
 
 from movie_genres.arguments import FinetuneArguments, ProjectArguments
-from movie_genres.artifacts import write_json
 from movie_genres.errors import InputError
+from movie_genres.files import write_json
 from movie_genres.head import LinearHead
 from movie_genres.loading import Prepared
 
 _VERSIONS = ("torch", "transformers", "datasets", "accelerate", "scikit-learn", "huggingface-hub")
 
+_RECORD = "args.json"
+_OUTPUTS = (
+    "README.md", "predictions.parquet", "model", "figures", "evaluations", "checkpoints", _RECORD
+)  # fmt: skip
+
 # Arguments that change what is shown or where it runs, not what comes out.
 _NOT_COMPARED = {
+    "dataset_dir",  # its content is compared
     "disable_tqdm",
     "local_rank",
     "log_level",
@@ -68,31 +74,41 @@ class RunFolder:
     def last_checkpoint(self) -> str | None:
         return get_last_checkpoint(str(self.checkpoints)) if self.checkpoints.is_dir() else None
 
-    def open(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Start the run, or go on with the one that is there.
+    def check(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
+        """See whether the run can start or go on here; changes nothing.
 
         Args:
-            record: What `run_record` gives; written to args.json.
-            overwrite: Remove what is there and start afresh.
+            record: What `run_record` gives.
+            overwrite: Whether a run that is there is to be replaced.
 
         Raises:
-            InputError: If the folder holds something else, or a run of other arguments or data.
+            InputError: If the path is no folder, holds something else, or a run of other arguments
+                or data (unless it is to be replaced).
         """
-        saved = self.path / "args.json"
-        if self.path.exists() and not saved.is_file() and any(self.path.iterdir()):
-            raise InputError(f"--output-dir {self.path} holds something else; name another folder")
-        if saved.is_file() and overwrite:
-            shutil.rmtree(self.path)
-        elif saved.is_file():
-            old = json.loads(saved.read_text(encoding="utf-8"))
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        try:
+            old = json.loads((self.path / _RECORD).read_text(encoding="utf-8"))
             different = _differences(old, record)
-            if different:
-                raise InputError(
-                    f"{self.path} holds a run of other {'; '.join(different)}. "
-                    "Give --overwrite to start afresh, or another --output-dir"
-                )
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            raise InputError(
+                f"--output-dir {self.path} holds something else than a run; name another folder"
+            ) from None
+        if different and not overwrite:
+            raise InputError(
+                f"{self.path} holds a run of other {'; '.join(different)}. "
+                "Give --overwrite to start afresh, or another --output-dir"
+            )
+
+    def start(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Make the folder, or empty it of an earlier run, and write args.json."""
+        if overwrite:
+            # metrics.json first: without it no one takes what is left for a complete run.
+            for name in ("metrics.json", *_OUTPUTS):
+                path = self.path / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_json(saved, record)
+        write_json(self.path / _RECORD, record)
 
     def save_probe(self, head: LinearHead, seconds: float) -> None:
         """Keep the head that training starts from: for resuming, and as a baseline."""

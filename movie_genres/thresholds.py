@@ -144,8 +144,11 @@ def _best_cut(score: np.ndarray, value: np.ndarray, empty_value: float) -> float
         highest = float(score[0])
         return (highest + 1) / 2 if highest < 1 else float(np.nextafter(highest, 2))
     end = ends[np.argmax(value[ends] >= best - tolerance)]
-    below = score[end + 1] if end + 1 < len(score) else min(0.0, score[end])
-    return float((float(score[end]) + float(below)) / 2)
+    lowest = float(score[end])
+    below = float(score[end + 1]) if end + 1 < len(score) else min(0.0, lowest)
+    middle = (lowest + below) / 2
+    # Between two neighbouring floating-point numbers there is no middle.
+    return middle if end + 1 == len(score) or middle > below else lowest
 
 
 def search_label_thresholds(y_true: np.ndarray, y_prob: np.ndarray) -> np.ndarray:

@@ -116,7 +116,8 @@ def tiny_arguments(prepared_folder: Path, tiny_encoder: Path) -> Callable[[Path]
         return [
             "--model-name-or-path", str(tiny_encoder), "--dataset-dir", str(prepared_folder),
             "--output-dir", str(output_dir), "--max-length", "32", "--learning-rate", "1e-3",
-            "--num-train-epochs", "2", "--frozen-share", "0", "--precision", "float32", *more,
+            "--num-train-epochs", "2", "--frozen-share", "0", "--precision", "float32",
+            "--class-weights", "sqrt", *more,
         ]  # fmt: skip
 
     return arguments

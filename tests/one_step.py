@@ -23,7 +23,8 @@ from movie_genres.losses import positive_weights
 
 def main(batch: int, accumulation: int, encoder: str, folder: str) -> None:
     prepared = load_prepared(Path(folder))
-    model, tokenizer = load_encoder(EncoderName(encoder, None, None), prepared.labels, 32)
+    loaded = load_encoder(EncoderName(encoder, None, None), prepared.labels, 32)
+    model, tokenizer = loaded.model, loaded.tokenizer
     generator = torch.Generator().manual_seed(0)
     model.classifier.weight.data.normal_(0, 0.1, generator=generator)
     films = tokenize(prepared.splits["train"].select(range(8)), tokenizer, 32)

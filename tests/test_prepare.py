@@ -150,7 +150,7 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b'title,overview,genres\nA,"cut in a quo', "no well-formed CSV"),
+        (b'title,overview,genres\nA,"cut in a quo', "not well-formed: .*EOF inside string"),
         (b"title,overview,genres\nA,caf\xe9 plot,Drama\n", "is not UTF-8"),
     ],
 )
