@@ -99,10 +99,15 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
 
 
 def model_facts(args: argparse.Namespace, max_length: int) -> ModelFacts:
-    training = {"model": f"`{args.model}`, evaluated without training"}
-    is_path = Path(args.model).exists()
+    origin = "with calibration and thresholds fitted anew on" if args.retune else "evaluated on"
     return ModelFacts(
-        args.output_dir.resolve().name, None if is_path else args.model, None, max_length, training
+        name=args.output_dir.resolve().name,
+        model_id="model" if args.retune else args.model,
+        origin=f"The model `{args.model}`, {origin}",
+        base_model=None if Path(args.model).exists() else args.model,
+        license=None,
+        max_length=max_length,
+        training={"model": f"`{args.model}`, not trained further"},
     )
 
 

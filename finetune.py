@@ -328,7 +328,13 @@ def model_facts(
         "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",
     }
     return ModelFacts(
-        run.path.resolve().name, encoder.base_model, encoder.license, project.max_length, training
+        name=run.path.resolve().name,
+        model_id="model",
+        origin=f"Fine-tuned from `{encoder.base_model or Path(encoder.path).name}` on",
+        base_model=encoder.base_model,
+        license=encoder.license,
+        max_length=project.max_length,
+        training=training,
     )
 
 

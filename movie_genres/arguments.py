@@ -43,7 +43,7 @@ class ProjectArguments:
         ),
     )
     frozen_share: float = field(
-        default=0.5,
+        default=0.67,
         metadata=_help(
             "Share of the layers, lowest first, that stay as they are together with the "
             "embeddings, in [0, 1]; 0 trains everything."
@@ -107,7 +107,7 @@ class FinetuneArguments(TrainingArguments):
     output_dir: str | None = field(
         default="runs/demo", metadata=_help("Folder of the run: model/, metrics.json, figures/ ...")
     )
-    learning_rate: float = _recipe("learning_rate", 2e-4)
+    learning_rate: float = _recipe("learning_rate", 3e-4)
     num_train_epochs: float = _recipe("num_train_epochs", 2.0)
     per_device_train_batch_size: int = _recipe("per_device_train_batch_size", 16)
     per_device_eval_batch_size: int = _recipe("per_device_eval_batch_size", 32)

@@ -38,6 +38,10 @@ class ModelFacts:
     """What the card says about a model besides its results."""
 
     name: str
+    model_id: str
+    """What the card's snippet loads: a folder as seen from the card, or a Hub id."""
+    origin: str
+    """How it came about, as the start of a sentence that ends with the data."""
     base_model: str | None
     """A Hub id, or None where only a local folder is known."""
     license: str | None
@@ -131,9 +135,9 @@ def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) 
         data,
         {
             "model_name": facts.name,
-            "model_id": "model",
+            "model_id": facts.model_id,
+            "origin": facts.origin,
             "labels": list(per_genre),
-            "base_model_text": f"`{facts.base_model}`" if facts.base_model else "a local encoder",
             "dataset": {
                 "description": source["description"],
                 "splits": report["splits"],
@@ -147,6 +151,7 @@ def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) 
             "baselines": {BASELINE_NAMES[n]: s for n, s in metrics["baselines"].items()},
             "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
             "policy": metrics["chosen_policy"],
+            "decision_text": _decision_text(metrics),
             "objective": metrics["objective"],
             "per_genre": per_genre,
             "calibration": metrics["calibration"],
@@ -160,6 +165,16 @@ def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) 
                 else ""
             ),
         },
+    )
+
+
+def _decision_text(metrics: Mapping[str, Any]) -> str:
+    if metrics["chosen_policy"] == "stored":
+        return "The thresholds are those that the model carries; nothing was fitted on this data."
+    return (
+        f"Thresholds were fitted on the validation split for `{metrics['objective']}`; the policy "
+        f"`{metrics['chosen_policy']}` was chosen by cross-validation inside that split, with the "
+        "calibration nested in it. The test split was read once, at the end."
     )
 
 

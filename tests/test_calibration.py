@@ -57,9 +57,12 @@ def test_the_method_with_the_least_held_out_loss_is_adopted() -> None:
     assert set(overconfident.cross_validated) == set(METHODS)
 
 
-def test_ranks_never_change() -> None:
-    fitted = choose_calibration(labels_of(LOGITS, 5), -LOGITS, np.ones(3)).map
-    assert (fitted.slope > 0).all()
+def test_scores_against_the_labels_are_flattened_and_never_turned_round() -> None:
+    y_true = labels_of(LOGITS, 5)
+    chosen = choose_calibration(y_true, -LOGITS, np.ones(3)).map
+    assert (chosen.slope > 0).all()
+    assert (chosen.slope < 0.5).all()
+    assert log_loss(y_true, chosen.logits(-LOGITS)) < log_loss(y_true, -LOGITS)
 
 
 def test_log_loss_by_hand() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from transformers import pipeline
+from transformers import BertModel, pipeline
 
 import evaluate_model
 import finetune
@@ -77,7 +77,7 @@ def test_the_model_in_a_fresh_process_gives_by_plain_pipeline_what_was_measured(
     code = """
 import json, sys
 import pandas as pd
-from transformers import pipeline
+from transformers import BertModel, pipeline
 rows = pd.read_parquet(sys.argv[2])
 classifier = pipeline("text-classification", model=sys.argv[1], top_k=None, truncation=True)
 print(json.dumps([{s["label"]: s["score"] for s in row} for row in classifier(list(rows["text"]))]))
@@ -217,6 +217,13 @@ def test_other_data_is_not_mixed_with_an_old_run(
         (["--push-to-hub", "True"], "--push_to_hub is not taken"),
         (["--lerning-rate", "1"], r"unknown argument\(s\): --lerning-rate 1"),
         (["--bf16", "--precision", "fp16"], "give one of them"),
+        (["--probe-c", "nan"], r"--probe-c nan is not in \[0, inf\)"),
+        (["--learning-rate", "nan"], "--learning_rate nan"),
+        (["--seed", "-1"], "--seed -1 is not in"),
+        (["--per-device-train-batch-size", "0"], "--per_device_train_batch_size 0 is less than 1"),
+        (["--metric-for-best-model", "bleu"], "--metric_for_best_model 'bleu' is not one of"),
+        (["--resume-from-checkpoint", "x"], "goes on by itself"),
+        (["--label-smoothing-factor", "0.1"], "does not smooth"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(
@@ -233,7 +240,111 @@ def test_bad_arguments_are_refused_in_one_line(
     with pytest.raises(InputError, match=message):
         finetune.main(arguments)
     assert exit_code(lambda: finetune.main(arguments)) == 2
-    assert not (tmp_path / "run" / "model").exists()
+    # Nothing is left behind that would stand in the way of the corrected command.
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bad_argument_beside_overwrite_costs_no_finished_run(
+    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    before = sorted(path.relative_to(run) for path in run.rglob("*"))
+    with pytest.raises(InputError, match="--max-length 1000"):
+        finetune.main(tiny_arguments(run, "--overwrite", "--max-length", "1000"))
+    assert sorted(path.relative_to(run) for path in run.rglob("*")) == before
+
+
+def test_overwrite_starts_afresh_and_leaves_other_files_alone(
+    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    (run / "notes.txt").write_text("mine")
+    arguments = tiny_arguments(run, "--overwrite", "--num-train-epochs", "1")
+    assert finetune.main(arguments) == 0
+    assert len(list((run / "evaluations").iterdir())) == 1
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_what_was_measured_is_what_is_published_also_after_training_in_bf16(
+    tiny_arguments: Arguments, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert finetune.main(tiny_arguments(run, "--precision", "bf16")) == 0
+    rows = pd.read_parquet(run / "predictions.parquet")
+    published = GenreClassifier.from_pretrained(str(run / "model"))
+    measured = np.stack(rows["probabilities"])
+    assert np.allclose(published.probabilities(list(rows["text"])), measured, atol=1e-6)
+
+
+def test_a_run_that_stopped_early_does_not_train_on_when_it_is_finished_later(
+    tiny_arguments: Arguments, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    flags = ["--early-stopping-patience", "1", "--num-train-epochs", "6", "--learning-rate", "0"]
+    assert finetune.main(tiny_arguments(run, *flags)) == 0
+    checkpoints = {path.name for path in (run / "checkpoints").iterdir()}
+    first = read_json(run / "metrics.json")
+    assert len(list((run / "evaluations").iterdir())) == 2  # the second was no better
+    (run / "metrics.json").unlink()
+    assert finetune.main(tiny_arguments(run, *flags)) == 0
+    assert {path.name for path in (run / "checkpoints").iterdir()} == checkpoints
+    assert read_json(run / "metrics.json")["test"] == first["test"]
+
+
+def test_the_probe_is_the_same_baseline_where_layers_start_at_random(
+    tiny_arguments: Arguments, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    # The encoder alone, without the pooler: transformers fills it in at random.
+    encoder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, encoder)
+    BertModel.from_pretrained(tiny_encoder, add_pooling_layer=False).save_pretrained(encoder)
+    run = tmp_path / "run"
+    # Without learning the model is the probe; so the baseline must score what the model scores.
+    flags = ["--model-name-or-path", str(encoder), "--learning-rate", "0"]
+    assert finetune.main(tiny_arguments(run, *flags)) == 0
+    metrics = read_json(run / "metrics.json")
+    assert metrics["baselines"]["linear_probe"] == pytest.approx(metrics["test"]["chosen"])
+
+
+def test_a_model_without_its_tokenizer_is_refused(
+    tiny_arguments: Arguments, finished_run: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    for number, source in enumerate((finished_run / "model", tiny_encoder)):
+        folder = tmp_path / str(number)
+        shutil.copytree(source, folder)
+        for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+            (folder / name).unlink(missing_ok=True)
+    with pytest.raises(InputError, match="has no tokenizer files"):
+        predict.main(["--model", str(tmp_path / "0"), "the ghost"])
+    with pytest.raises(InputError, match="has no tokenizer files"):
+        finetune.main(tiny_arguments(tmp_path / "run", "--model-name-or-path", str(tmp_path / "1")))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("model.safetensors", b"cut"), ("config.json", b"{"), ("tokenizer.json", b"{}")],
+)
+def test_a_damaged_model_is_refused_in_one_line(
+    finished_run: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    shutil.copytree(finished_run / "model", tmp_path / "model")
+    (tmp_path / "model" / name).write_bytes(content)
+    with pytest.raises(InputError, match="cannot be loaded") as caught:
+        GenreClassifier.from_pretrained(str(tmp_path / "model"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_film_without_a_plot_gets_no_genre(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = pd.DataFrame({"title": ["Ghost", "Film 2"], "plot": [None, "ghost blood cellar curse"]})
+    films.to_parquet(tmp_path / "films.parquet")
+    flags = ["--input", str(tmp_path / "films.parquet"), "--output", str(tmp_path / "out.jsonl")]
+    assert predict.main(["--model", str(finished_run / "model"), *flags]) == 0
+    assert "1 of 2 films have no plot" in capsys.readouterr().err
+    assert pd.read_json(tmp_path / "out.jsonl", lines=True)["genres"][0] == []
 
 
 def test_a_folder_of_something_else_is_not_written_into(

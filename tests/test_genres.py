@@ -34,15 +34,21 @@ def test_a_blank_is_no_genre_in_every_format() -> None:
     assert parse_genres("[]", GenreFormat.LITERAL) == []
 
 
-@pytest.mark.parametrize("value", ["[{'id': 1}]", "['a'", "7", "__import__('os')", "[" * 5000])
+@pytest.mark.parametrize(
+    "value", ["[{'id': 1}]", "['a'", "7", "__import__('os')", "[" * 5000, "{[]: 1}", '["\\ud800"]']
+)
 def test_what_is_no_list_of_names_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match=r"genre|literal|list"):
+    with pytest.raises(ValueError, match=r"genre|literal|list|half"):
         parse_genres(value, GenreFormat.LITERAL)
 
 
 def test_a_pipe_in_one_row_decides_a_column_whose_names_hold_commas() -> None:
     values = ["Crime, Law", "Crime, Law|War", "War"]
     assert detect_genre_format(values) == GenreFormat.PIPE
+
+
+def test_a_stray_pipe_does_not_decide_a_column_of_commas() -> None:
+    assert detect_genre_format(["Crime, War"] * 99 + ["Crime|War"]) == GenreFormat.COMMA
 
 
 def test_aliases_split_drop_and_keep_unlisted_labels() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,42 @@ def test_labels_that_do_not_fit_are_refused(prepared_folder: Path, tmp_path: Pat
     shutil.copytree(prepared_folder, folder)
     (folder / "labels.json").write_text(json.dumps(["Comedy", "Horror"]))
     with pytest.raises(InputError, match="does not have 2 labels in every row"):
+        load_prepared(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.json", b"[", "is damaged"),
+        ("report.json", b"{}", "is not one that prepare_dataset.py wrote"),
+        ("data/train-00000-of-00001.parquet", b"PAR1", "is damaged"),
+    ],
+)
+def test_damaged_files_are_refused_before_any_work(
+    prepared_folder: Path, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(prepared_folder, folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load_prepared(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.drop(columns="text"), r"test lacks the column\(s\) text"),
+        (lambda rows: rows.head(1), r"test has 1 film\(s\)"),
+    ],
+)
+def test_splits_that_cannot_be_judged_by_are_refused(
+    prepared_folder: Path, tmp_path: Path, change: Callable, message: str
+) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(prepared_folder, folder)
+    path = folder / "data" / "test-00000-of-00001.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(InputError, match=message):
         load_prepared(folder)
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import made_up_films, write_csv
 from datasets import load_dataset
@@ -152,6 +153,9 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
         (b"", "is empty"),
         (b'title,overview,genres\nA,"cut in a quo', "not well-formed: .*EOF inside string"),
         (b"title,overview,genres\nA,caf\xe9 plot,Drama\n", "is not UTF-8"),
+        (b"title,overview,genres\n", "is empty"),
+        (b"overview,genres,overview\na,b,c\n", "several columns named overview"),
+        (b"title,overview,genres\nA,one two three,Drama,\n", "more fields than the header"),
     ],
 )
 def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -178,6 +182,58 @@ def test_an_earlier_dataset_is_replaced_and_anything_else_is_not(
     with pytest.raises(InputError, match="holds something else"):
         prepare(films_csv, other)
     assert (other / "cat.png").exists()
+
+
+def test_a_report_alone_does_not_make_a_folder_ours(films_csv: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "report.json").write_text("{}")
+    with pytest.raises(InputError, match="holds something else"):
+        prepare(films_csv, precious)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_json_lines_and_parquet_with_lists_and_numbers_are_read(
+    tmp_path: Path, suffix: str
+) -> None:
+    films = pd.DataFrame(made_up_films(60))
+    films["genres"] = [cell.split("|") for cell in films["genres"]]
+    films["id"] = films["id"].astype(int)
+    films.loc[3, "overview"] = None
+    path = tmp_path / f"films{suffix}"
+    if suffix == ".jsonl":
+        films.to_json(path, orient="records", lines=True)
+    else:
+        films.to_parquet(path)
+    prepare(path, tmp_path / "prepared")
+    report = load_prepared(tmp_path / "prepared").report
+    assert report["kept"] == 59
+    assert report["rejected"] == {"no plot": 1}
+    assert set(report["genres"]["kept"]) == {"Comedy", "Horror", "Western"}
+
+
+def test_missing_ids_do_not_make_one_film_of_many(tmp_path: Path) -> None:
+    rows = [film | {"id": "NULL"} for film in made_up_films(60)]
+    prepare(write_csv(tmp_path / "films.csv", rows), tmp_path / "prepared")
+    report = load_prepared(tmp_path / "prepared").report
+    assert report["duplicates"]["groups_of_several_rows"] == 0
+    assert 40 < report["splits"]["train"] < 56
+
+
+def test_a_genre_with_a_dollar_sign_is_no_formula(tmp_path: Path) -> None:
+    rows = made_up_films(60)
+    for row in rows:
+        row["genres"] = row["genres"].replace("Horror", "Cash $x_{$")
+    prepare(write_csv(tmp_path / "films.csv", rows), tmp_path / "prepared")
+    assert (tmp_path / "prepared" / "figures" / "genre_counts.png").is_file()
+
+
+def test_an_unwritable_place_is_one_line_and_exit_code_one(
+    films_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert exit_code(lambda: prepare(films_csv, tmp_path / "file" / "prepared")) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_flags_take_underscores_and_values_keep_theirs() -> None:

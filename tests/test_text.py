@@ -17,6 +17,7 @@ from movie_genres.text import clean_text, compose_text, plot_defect
         ("zero\u200bwidth\ufeff and\ttabs\r\nlines", "zero width and tabs lines"),
         ("Melanie , a cop ( ) , runs .", "Melanie, a cop, runs."),
         ("3 < 5 and 7 > 2", "3 < 5 and 7 > 2"),
+        ("a ( ( ) ) b &amp;amp;lt;i&amp;amp;gt;c", "a b c"),
     ],
 )
 def test_text_is_cleaned_and_cleaning_twice_changes_nothing(raw: str, clean: str) -> None:

@@ -81,6 +81,13 @@ def test_thresholds_stand_midway_between_two_neighbouring_scores() -> None:
     assert (decide(noisy, 0.4) == y_true).all()
 
 
+def test_neighbouring_floating_point_numbers_are_kept_apart() -> None:
+    rng = np.random.default_rng(0)
+    for score in rng.random(200):
+        y_true, y_prob = np.array([[1], [0]]), np.array([[np.nextafter(score, 1)], [score]])
+        assert (decide(y_prob, search_global_threshold(y_true, y_prob)) == y_true).all()
+
+
 def test_the_fitted_policies_beat_half_on_the_rows_they_were_fitted_on() -> None:
     rng = np.random.default_rng(5)
     y_true = (rng.random((300, 5)) < 0.2).astype(int)
