@@ -154,25 +154,37 @@ def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(
     assert scores(tmp_path / "other")["test"] != scores(finished_run)["test"]
 
 
+EVERY_FOUR_STEPS = [
+    *["--eval-strategy", "steps", "--eval-steps", "4", "--save-strategy", "steps"],
+    *["--save-steps", "4", "--save-total-limit", "10", "--num-train-epochs", "2"],
+]
+
+
+@pytest.mark.parametrize("last_kept", ["checkpoint-10", "checkpoint-12", None])
 def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
-    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path
+    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path, last_kept: str | None
 ) -> None:
-    # What is left of a run that was stopped in its second epoch: the first checkpoint.
+    # Stopped between two epochs, within one, and before the first checkpoint.
+    in_epoch = last_kept == "checkpoint-12"
+    flags = EVERY_FOUR_STEPS if in_epoch else []
+    whole = finished_run
+    if in_epoch:
+        whole = tmp_path / "whole"
+        assert finetune.main(tiny_arguments(whole, *flags)) == 0
     stopped = tmp_path / "stopped"
-    shutil.copytree(finished_run, stopped)
-    for path in ("metrics.json", "model", "README.md", "figures", "predictions.parquet"):
-        target = stopped / path
+    shutil.copytree(whole, stopped)
+    for name in ("metrics.json", "model", "README.md", "figures", "predictions.parquet"):
+        target = stopped / name
         shutil.rmtree(target) if target.is_dir() else target.unlink()
-    checkpoints = sorted(
-        (stopped / "checkpoints").glob("checkpoint-*"), key=lambda p: p.stat().st_mtime
-    )
-    checkpoints = sorted(checkpoints, key=lambda path: int(path.name.split("-")[1]))
-    assert len(checkpoints) == 2
-    shutil.rmtree(checkpoints[1])
-    assert finetune.main(tiny_arguments(stopped)) == 0
-    resumed, whole = (read_json(run / "metrics.json") for run in (stopped, finished_run))
-    assert resumed["test"] == whole["test"]
-    assert resumed["thresholds"] == whole["thresholds"]
+    last_step = int(last_kept.split("-")[1]) if last_kept else 0
+    for checkpoint in (stopped / "checkpoints").glob("checkpoint-*"):
+        if int(checkpoint.name.split("-")[1]) > last_step:
+            shutil.rmtree(checkpoint)
+    assert (stopped / "checkpoints" / (last_kept or "probe.safetensors")).exists()
+    assert finetune.main(tiny_arguments(stopped, *flags)) == 0
+    resumed, expected = (read_json(run / "metrics.json") for run in (stopped, whole))
+    assert resumed["test"] == expected["test"]
+    assert resumed["thresholds"] == expected["thresholds"]
 
 
 def test_a_completed_run_prints_its_table_and_trains_no_more(
