@@ -31,7 +31,7 @@ COMMAND = re.compile(r"(?:accelerate launch|python)(?: --\w+ \S+)* ((?:benchmark
 def commands() -> list[tuple[str, str]]:
     found = []
     for document in DOCUMENTS:
-        for line in document.replace("\\\n", " ").replace("\\\\\n", " ").splitlines():
+        for line in re.sub(r"\\+\n", " ", document).splitlines():
             match = COMMAND.search(line)
             if match and match[1] in PARSERS and "..." not in line:
                 found.append((match[1], match[2].split("  #")[0].rstrip("`.):; ")))
@@ -52,6 +52,6 @@ def test_the_tree_that_is_shown_is_this_tree() -> None:
     shown = set(re.findall(r"^([\w./]+)", tree, flags=re.MULTILINE))
     for name in shown:
         assert (ROOT / name).exists(), name
-    rooms = re.findall(r"^ {4}([a-z ]+?) {2,}", tree, flags=re.MULTILINE)
+    rooms = re.findall(r"^ {4}([a-z_ ]+?) {2,}", tree, flags=re.MULTILINE)
     modules = {path.stem for path in (ROOT / "movie_genres").glob("*.py")} - {"__init__"}
     assert set(" ".join(rooms).split()) == modules
