@@ -17,14 +17,14 @@ from pathlib import Path
 import transformers
 from datasets import disable_progress_bars
 
+from movie_genres.arguments import check_objective
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.classifier import load_model, stored_max_length
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.decisions import label_names, undo_calibration
 from movie_genres.errors import InputError
-from movie_genres.evaluation import judge_as_stored, score_baselines, tune_and_judge
+from movie_genres.evaluation import judge_as_stored, judge_baselines, tune_and_judge
 from movie_genres.loading import Prepared, load_prepared
-from movie_genres.thresholds import OBJECTIVES
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,12 +38,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="fit calibration and thresholds anew on the validation split and write a new model/",
     )
     parser.add_argument(
-        "--objective", choices=OBJECTIVES, help="with --retune (default f1_micro): what for"
+        "--objective",
+        help="with --retune (default f1_micro): what the thresholds are for, as in finetune.py",
+    )
+    parser.add_argument(
+        "--never-empty",
+        action="store_true",
+        help="with --retune: give the most probable genre to a film that reaches no threshold",
     )
     parser.add_argument("--seed", type=int, default=0, help="of folds and bootstrap")
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
-    if args.objective and not args.retune:
-        raise InputError("--objective changes the thresholds, so it goes with --retune")
+    for flag in ("objective", "never_empty"):
+        if getattr(args, flag) and not args.retune:
+            name = flag.replace("_", "-")
+            raise InputError(f"--{name} changes the decisions, so it goes with --retune")
+    args.objective = check_objective(args.objective or "f1_micro")
     folder = args.output_dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--output-dir {args.output_dir} is not an empty folder; name another")
@@ -59,8 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     model, tokenizer = load_model(args.model)
     check_labels(label_names(model.config), prepared, args.model)
     max_length = stored_max_length(tokenizer, model)
-    stored_objective = getattr(model.config, "threshold_objective", "f1_micro")
-    objective = args.objective or ("f1_micro" if args.retune else stored_objective)
     sweep = None
     if args.retune:
         stored = undo_calibration(model, prepared.labels)
@@ -70,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             prepared,
             max_length=max_length,
             pos_weight=stored.pos_weight,
-            objective=objective,
+            objective=args.objective,
+            never_empty=args.never_empty,
             seed=args.seed,
             model_folder=args.output_dir / "model",
         )
@@ -78,10 +86,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = judge_as_stored(
             model, tokenizer, prepared, max_length=max_length, seed=args.seed, name=args.model
         )
-    baselines = score_baselines(prepared, objective=objective, seed=args.seed)
+    baselines = judge_baselines(
+        prepared,
+        objective=check_objective(results.thresholds.objective),
+        never_empty=results.thresholds.never_empty,
+        seed=args.seed,
+    )
     results = replace(results, baselines=baselines)
     write_results(args.output_dir, results, prepared, model_facts(args, max_length), sweep)
-    print(f"Test split of {args.dataset_dir}, thresholds by policy '{results.policy}':\n")
+    print(
+        f"Test split of {args.dataset_dir}, thresholds by policy '{results.thresholds.policy}':\n"
+    )
     print(result_table(results.metrics()))
     print(f"\nreport   {args.output_dir / 'README.md'}")
     return 0

@@ -44,7 +44,7 @@ from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
 from movie_genres.errors import InputError
-from movie_genres.evaluation import score_baselines, tune_and_judge
+from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.head import freeze_lower
 from movie_genres.loading import (
     LengthGroupedSampler,
@@ -53,7 +53,7 @@ from movie_genres.loading import (
     token_lengths,
     tokenize,
 )
-from movie_genres.losses import positive_weights, weighted_bce_sum
+from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.probing import by_length, probe_logits, start_head
 from movie_genres.run import RunFolder, run_record
 
@@ -92,19 +92,20 @@ class GenreTrainer(Trainer):
     ) -> Any:
         """Class-weighted BCE: the sum over this process's cells by the cells of the whole step.
 
-        `num_items_in_batch` counts them over all processes and accumulation steps. Gradients are
-        averaged over processes, hence the factor: the result is the gradient of the mean over the
-        whole step, whatever its division into processes and micro-batches.
+        Unknown labels are no cells. `num_items_in_batch` counts the known ones over all processes
+        and accumulation steps. Gradients are averaged over processes, hence the factor: the result
+        is the gradient of the mean over the whole step, whatever its division into processes and
+        micro-batches.
         """
         labels = inputs["labels"]
         outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
         total = weighted_bce_sum(outputs.logits, labels, self.pos_weight)
         if num_items_in_batch is None:
-            loss = total / labels.numel()
+            num_items_in_batch = (labels != UNKNOWN).sum()
         elif self.args.average_tokens_across_devices:
-            loss = total / num_items_in_batch * self.accelerator.num_processes
-        else:
-            loss = total / num_items_in_batch
+            total = total * self.accelerator.num_processes
+        # A step of which no label is known has no loss, and not 0 / 0.
+        loss = total / torch.as_tensor(num_items_in_batch).clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
@@ -263,15 +264,17 @@ def finish(
         max_length=project.max_length,
         pos_weight=pos_weight,
         objective=project.objective,
+        never_empty=project.never_empty,
         seed=seed,
         model_folder=run.model,
     )
     probe = None
     if project.probe_c:
         probe = probe_logits(run, encoder, prepared, project.max_length, seed), pos_weight
-    baselines = score_baselines(
+    baselines = judge_baselines(
         prepared,
         objective=project.objective,
+        never_empty=project.never_empty,
         seed=seed,
         probe=probe,
     )
@@ -343,6 +346,7 @@ def print_results(metrics: dict[str, Any], run: RunFolder) -> None:
     print(result_table(metrics))
     print(f"\nmodel    {run.model}")
     print(f"report   {run.path / 'README.md'}, figures in {run.path / 'figures'}")
+    print(f"mistakes {run.path / 'mistakes.md'}: the surest ones; some are the labels' own")
     print(f'try it   python predict.py --model {run.model} "A plot ..."')
 
 

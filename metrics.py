@@ -1,13 +1,19 @@
-"""What is logged at each evaluation, and the same scores for `evaluate.load("metrics.py")`.
+"""What is logged at each evaluation, the same scores for `evaluate`, and which model is better.
 
 import evaluate
 metric = evaluate.load("/absolute/path/to/metrics.py")
 metric.compute(predictions=probabilities, references=labels, thresholds=0.5)
+
+python metrics.py compare runs/a/predictions.parquet runs/b/predictions.parquet
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -15,6 +21,10 @@ import evaluate
 import numpy as np
 from scipy.special import expit
 
+from movie_genres.command_line import dashes, exit_code
+from movie_genres.intervals import LEVEL, N_RESAMPLES, Difference
+from movie_genres.losses import restore_unknown
+from movie_genres.predictions import Predictions, compare
 from movie_genres.scores import compute_scores, confusion_counts
 from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
@@ -49,9 +59,10 @@ class GenreMetrics:
         """Sweep the thresholds over one evaluation.
 
         Args:
-            prediction: `EvalPrediction` with logits and multi-hot labels, (n_samples, n_labels).
+            prediction: `EvalPrediction` with logits and multi-hot labels (`losses.UNKNOWN` where
+                unknown), both of shape (n_samples, n_labels).
         """
-        y_true = np.asarray(prediction.label_ids).astype(np.int8)
+        y_true = restore_unknown(np.asarray(prediction.label_ids))
         y_prob = expit(np.asarray(prediction.predictions, dtype=np.float64))
         threshold = search_global_threshold(y_true, y_prob)
         y_pred = decide(y_prob, threshold)
@@ -81,12 +92,13 @@ class MultiLabelScores(evaluate.Metric):
             citation="",
             inputs_description=(
                 "predictions: probabilities in [0, 1], one list per row; references: multi-hot "
-                "labels, same shape; thresholds: one number, or one per label (default 0.5)."
+                "labels (NaN where unknown), same shape; thresholds: one number, or one per label "
+                "(default 0.5)."
             ),
             features=datasets.Features(
                 {
                     "predictions": datasets.Sequence(datasets.Value("float64")),
-                    "references": datasets.Sequence(datasets.Value("int64")),
+                    "references": datasets.Sequence(datasets.Value("float64")),
                 }
             ),
         )
@@ -94,8 +106,49 @@ class MultiLabelScores(evaluate.Metric):
     def _compute(
         self,
         predictions: list[list[float]],
-        references: list[list[int]],
+        references: list[list[float]],
         thresholds: float | list[float] = 0.5,
     ) -> dict[str, float]:
         y_true, y_prob = np.asarray(references), np.asarray(predictions)
         return compute_scores(y_true, decide(y_prob, np.asarray(thresholds)), y_prob)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Is model A better than model B?")
+    commands = parser.add_subparsers(dest="command", required=True)
+    comparison = commands.add_parser(
+        "compare", help="paired bootstrap of two models' predictions of the same films"
+    )
+    for name in ("a", "b"):
+        comparison.add_argument(name, type=Path, help="predictions.parquet of a run")
+    comparison.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    return parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    a, b = (Predictions.read(path) for path in (args.a, args.b))
+    differences = compare(a, b, seed=args.seed)
+    print(f"a  {args.a}\nb  {args.b}\n{len(a.ids):,} films, {len(a.labels)} genres\n")
+    print(difference_table(differences))
+    return 0
+
+
+def difference_table(differences: Mapping[str, Difference]) -> str:
+    """The differences as text in columns, with what the last ones mean."""
+    lines = [f"{'':<26}{'a':>8}{'b':>8}{'a - b':>9}   {LEVEL:.0%} interval     a ahead"]
+    for name, found in differences.items():
+        low, high = found.interval
+        lines.append(
+            f"{name:<26}{found.a:>8.3f}{found.b:>8.3f}{found.difference:>+9.3f}"
+            f"   {low:+.3f} to {high:+.3f}   {found.a_better:.0%}"
+        )
+    note = (
+        f"Bootstrap over films, {N_RESAMPLES:,} resamples, both models on the same ones. It tells "
+        "what other\nfilms would change, not what another training seed would."
+    )
+    return "\n".join([*lines, "", note])
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -4,6 +4,9 @@ python predict.py --model runs/demo/model "Two detectives hunt a killer who quot
 python predict.py --model runs/demo/model --title Jaws "A shark hunts bathers."
 python predict.py --model runs/demo/model --input films.csv --output genres.jsonl
 cat plots.txt | python predict.py --model runs/demo/model        # one plot per line
+
+A genre is given when its probability reaches the threshold that the model carries; --threshold and
+--objective decide otherwise.
 """
 
 from __future__ import annotations
@@ -34,6 +37,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="CSV, JSONL or Parquet file to write")
     parser.add_argument("--text-column", help="column of the plots; found by name if not given")
     parser.add_argument("--title-column", help="column of the titles; found by name if not given")
+    cut = parser.add_mutually_exclusive_group()
+    cut.add_argument(
+        "--threshold", type=float, help="cut all genres here, not at the model's own thresholds"
+    )
+    cut.add_argument(
+        "--objective", help="decide by the thresholds that the model carries for it, e.g. f1_macro"
+    )
+    parser.add_argument(
+        "--never-empty",
+        action="store_true",
+        default=None,
+        help="give the most probable genre to a film that reaches no threshold",
+    )
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if (args.input is None) != (args.output is None):
         raise InputError("--input and --output go together")
@@ -63,7 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         titles = [args.title or ""] * len(plots)
     if not any(plot.strip() for plot in plots):
         raise InputError("no plot given: neither as argument, nor on standard input or in --input")
-    predictions = GenreClassifier.from_pretrained(args.model)(plots, titles)
+    classifier = GenreClassifier.from_pretrained(
+        args.model,
+        threshold=args.threshold,
+        objective=args.objective,
+        never_empty=args.never_empty,
+    )
+    predictions = classifier(plots, titles)
     blank = sum(not plot.strip() for plot in plots)
     if blank:
         print(

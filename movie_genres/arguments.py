@@ -15,7 +15,7 @@ from movie_genres.devices import PRECISIONS, choose_precision
 from movie_genres.encoder import DEFAULT_ENCODER
 from movie_genres.errors import InputError
 from movie_genres.losses import CLASS_WEIGHTS
-from movie_genres.thresholds import OBJECTIVES
+from movie_genres.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 
 
 def _help(text: str, choices: Sequence[str] | None = None) -> dict[str, Any]:
@@ -61,7 +61,16 @@ class ProjectArguments:
         metadata=_help("Probability of every dropout of the encoder, in [0, 1)."),
     )
     objective: str = field(
-        default="f1_micro", metadata=_help("What the thresholds are tuned for.", OBJECTIVES)
+        default="f1_micro",
+        metadata=_help(
+            f"What the thresholds are tuned for: {', '.join(OBJECTIVES)}, or "
+            f"{RECALL_AT_PRECISION}P, the most recall with a precision of at least P in (0, 1]. "
+            "Those for the other objectives are kept for use as well."
+        ),
+    )
+    never_empty: bool = field(
+        default=False,
+        metadata=_help("Give the most probable genre to a film that reaches no threshold."),
     )
     early_stopping_patience: int = field(
         default=2,
@@ -93,6 +102,15 @@ class ProjectArguments:
             raise InputError(
                 f"--early-stopping-patience {self.early_stopping_patience} is negative"
             )
+        check_objective(self.objective)
+
+
+def check_objective(name: str) -> str:
+    """Raises: InputError: If there is no such objective."""
+    try:
+        return find_objective(name).name
+    except ValueError as error:
+        raise InputError(f"--objective: {error}") from None
 
 
 def _recipe(name: str, default: Any) -> Any:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import pandas as pd
+from datasets import Dataset
 from matplotlib.figure import Figure
 
 from movie_genres import plots
 from movie_genres.card import card_data, render_card
 from movie_genres.files import write_json
 from movie_genres.loading import Prepared
+from movie_genres.mistakes import render_mistakes
+from movie_genres.predictions import Predictions
 from movie_genres.results import Results
 from movie_genres.scores import confusion_counts
 
@@ -63,23 +65,25 @@ def write_results(
         sweep: The threshold sweep on the validation split, where one was made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_predictions(folder / "predictions.parquet", results, prepared)
+    test = prepared.splits["test"]
+    Predictions(
+        results.labels, list(test["id"]), list(test["text"]),
+        results.y_true, results.y_prob, results.y_pred,
+    ).write(folder / "predictions.parquet")  # fmt: skip
     _write_figures(folder / "figures", results, sweep)
+    mistakes = render_mistakes(
+        results.labels, film_names(test), results.y_true, results.y_pred,
+        results.y_prob,
+    )  # fmt: skip
+    (folder / "mistakes.md").write_text(mistakes, encoding="utf-8")
     metrics = results.metrics()
     (folder / "README.md").write_text(run_card(metrics, prepared, facts), encoding="utf-8")
     write_json(folder / "metrics.json", metrics)
 
 
-def _write_predictions(path: Path, results: Results, prepared: Prepared) -> None:
-    test = prepared.splits["test"]
-    pd.DataFrame(
-        {
-            "id": test["id"],
-            "text": test["text"],
-            "y_true": list(results.y_true.astype("int8")),
-            "probabilities": list(results.y_prob.astype("float64")),
-        }
-    ).to_parquet(path, index=False)
+def film_names(rows: Dataset) -> list[str]:
+    """Titles, or how a film without one begins."""
+    return [title or text[:60] for title, text in zip(rows["title"], rows["text"], strict=True)]
 
 
 def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None:
@@ -104,7 +108,11 @@ def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None
             labels,
             "F1 of each genre on the test split",
         ),
+        "co_confusion": plots.plot_co_confusion(y_true, y_pred, labels),
         "reliability": plots.plot_reliability(y_true, results.y_prob_before, y_prob),
+        "reliability_per_genre": plots.plot_genre_reliability(
+            y_true, results.y_prob_before, y_prob, labels
+        ),
     }
     if sweep is not None:
         figures["threshold_sweep"] = sweep

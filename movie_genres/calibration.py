@@ -1,7 +1,8 @@
 """Calibration: an affine map of each genre's logit, fitted on validation.
 
 Probabilities are sigmoid(slope * logit + shift). The map can be folded into the final Linear
-(movie_genres/head.py), so that plain `pipeline` gives calibrated probabilities.
+(movie_genres/head.py), so that plain `pipeline` gives calibrated probabilities. Cells whose label
+is NaN (unknown) count in nothing.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class CalibrationChoice:
     """Mean log-loss of each method on rows that it was not fitted on."""
 
 
-def log_loss(y_true: np.ndarray, logits: np.ndarray) -> float:
-    """Mean binary cross-entropy over all cells, in nats."""
-    return float(-np.mean(y_true * log_expit(logits) + (1 - y_true) * log_expit(-logits)))
+def cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> float:
+    """Mean binary cross-entropy over the known cells, in nats, finite for any finite logit."""
+    known = ~np.isnan(y_true)
+    return _summed_cross_entropy(y_true[known], logits[known]) / int(known.sum())
 
 
 def fit_map(
@@ -65,7 +67,7 @@ def fit_map(
     Args:
         method: "none" (that starting point), "temperature" (one slope for all labels) or "affine"
             (slope and shift per label, a Gaussian prior on log slope and shift around no change).
-        y_true: Labels, shape (n_samples, n_labels).
+        y_true: Labels, NaN where unknown, shape (n_samples, n_labels).
         logits: As the model gives them, same shape.
         pos_weight: Weights of the positives in training, shape (n_labels,), 1 for none.
 
@@ -73,25 +75,31 @@ def fit_map(
         ValueError: If the method is not one of `METHODS`.
     """
     start = logits.astype(np.float64) - np.log(pos_weight)
-    n_labels = logits.shape[1]
+    n_labels, known = logits.shape[1], ~np.isnan(y_true)
     if method == "none":
         slope, extra = np.ones(n_labels), np.zeros(n_labels)
     elif method == "temperature":
-        slope = np.full(n_labels, np.exp(_fit_log_slope(y_true, start)))
+        slope = np.full(n_labels, np.exp(_fit_log_slope(y_true[known], start[known])))
         extra = np.zeros(n_labels)
     elif method == "affine":
-        fitted = [_fit_label(y_true[:, k], start[:, k]) for k in range(n_labels)]
+        fitted = [
+            _fit_label(y_true[known[:, k], k], start[known[:, k], k]) for k in range(n_labels)
+        ]
         slope, extra = np.exp([f[0] for f in fitted]), np.array([f[1] for f in fitted])
     else:
         raise ValueError(f"unknown calibration {method!r}; known: {', '.join(METHODS)}")
     return AffineMap(slope, extra - slope * np.log(pos_weight))
 
 
+def _summed_cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> float:
+    return float(-np.sum(y_true * log_expit(logits) + (1 - y_true) * log_expit(-logits)))
+
+
 def _fit_log_slope(y_true: np.ndarray, logits: np.ndarray) -> float:
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(parameters[0]) * logits
         slope_gradient = np.sum((expit(scaled) - y_true) * scaled)
-        return log_loss(y_true, scaled) * logits.size, np.array([slope_gradient])
+        return _summed_cross_entropy(y_true, scaled), np.array([slope_gradient])
 
     return float(minimize(loss, np.zeros(1), jac=True, method="L-BFGS-B").x[0])
 
@@ -103,7 +111,7 @@ def _fit_label(y_true: np.ndarray, logits: np.ndarray) -> np.ndarray:
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(parameters[0]) * logits
         residual = expit(scaled + parameters[1]) - y_true
-        value = log_loss(y_true, scaled + parameters[1]) * len(logits)
+        value = _summed_cross_entropy(y_true, scaled + parameters[1])
         gradient = np.array([np.sum(residual * scaled), np.sum(residual)])
         penalty = float(np.sum(precision * parameters**2) / 2)
         return value + penalty, gradient + precision * parameters
@@ -123,7 +131,7 @@ def choose_calibration(
     """Adopt the method with the least cross-validated log-loss and fit it on all rows.
 
     Args:
-        y_true: Labels of the validation split, shape (n_samples, n_labels).
+        y_true: Labels of the validation split, NaN where unknown, shape (n_samples, n_labels).
         logits: As the model gives them, same shape.
         pos_weight: Weights of the positives in training, shape (n_labels,).
         seed: Of the folds.
@@ -134,6 +142,6 @@ def choose_calibration(
         for fit_rows, held_out in validation_folds(len(logits), seed):
             fitted = fit_map(method, y_true[fit_rows], logits[fit_rows], pos_weight)
             mapped[held_out] = fitted.logits(logits[held_out].astype(np.float64))
-        losses[method] = log_loss(y_true, mapped)
+        losses[method] = cross_entropy(y_true, mapped)
     method = min(losses, key=lambda name: losses[name])
     return CalibrationChoice(method, fit_map(method, y_true, logits, pos_weight), losses)

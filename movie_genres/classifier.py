@@ -22,7 +22,6 @@ from movie_genres.decisions import Decisions, label_names
 from movie_genres.errors import InputError
 from movie_genres.head import captured_features
 from movie_genres.text import clean_text, compose_text
-from movie_genres.thresholds import decide
 
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
@@ -89,22 +88,40 @@ class GenreClassifier:
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str = "the model"
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, decisions: Decisions
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.decisions = Decisions.of_config(model, name)
+        self.decisions = decisions
         self.max_length = stored_max_length(tokenizer, model)
 
     @classmethod
-    def from_pretrained(cls, name: str) -> GenreClassifier:
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        threshold: float | None = None,
+        objective: str | None = None,
+        never_empty: bool | None = None,
+    ) -> GenreClassifier:
         """Load a folder or a Hub id.
+
+        Args:
+            name: Of the folder or on the Hub.
+            threshold: Cut all genres here, in [0, 1], and not at the thresholds that the model
+                carries; so a model without (usable) thresholds can be used, too.
+            objective: Take the thresholds that were tuned for it, such as "f1_macro".
+            never_empty: Give the most probable genre to a film that reaches no threshold; None: as
+                the model's config says.
 
         Raises:
             InputError: If there is no such model or it has no usable thresholds.
         """
         model, tokenizer = load_model(name)
-        return cls(model, tokenizer, name)
+        decisions = Decisions.of_config(
+            model, name, threshold=threshold, objective=objective, never_empty=never_empty
+        )
+        return cls(model, tokenizer, decisions)
 
     def probabilities(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
         """Calibrated probabilities of texts as the column `text` has them, (n_texts, n_labels)."""
@@ -133,7 +150,7 @@ class GenreClassifier:
         if not texts:
             return []
         y_prob = self.probabilities(texts)
-        y_pred = decide(y_prob, self.decisions.thresholds)
+        y_pred = self.decisions.decide(y_prob)
         y_pred[[not plot for plot in cleaned]] = 0
         return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
 

@@ -6,7 +6,8 @@ fingerprint of the label list, so that stale thresholds are noticed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,33 @@ from movie_genres.calibration import (
 from movie_genres.errors import InputError
 from movie_genres.head import fold_affine
 from movie_genres.loading import label_fingerprint
+from movie_genres.objectives import OBJECTIVES
+from movie_genres.policies import choose_policy, tune_policies
 from movie_genres.scores import compute_scores
-from movie_genres.thresholds import POLICIES, choose_policy, tune_policy
+from movie_genres.thresholds import decide
+
+
+@dataclass(frozen=True)
+class ThresholdSets:
+    """Thresholds under which a model can decide, each of shape (n_labels,)."""
+
+    objective: str
+    """What the chosen ones are for."""
+    policy: str
+    """Of the chosen ones, a key of `by_policy`."""
+    by_policy: dict[str, np.ndarray]
+    never_empty: bool = False
+    """Whether a film that reaches no threshold gets its most probable genre."""
+    other_objectives: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
+    """(policy, thresholds) chosen for other objectives, to be asked for at use."""
+
+    @property
+    def chosen(self) -> np.ndarray:
+        return self.by_policy[self.policy]
+
+    def decide(self, y_prob: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+        """Multi-hot decisions, int8, shape (n_samples, n_labels)."""
+        return decide(y_prob, thresholds, never_empty=self.never_empty)
 
 
 @dataclass(frozen=True)
@@ -33,18 +59,12 @@ class Tuned:
     calibration: CalibrationChoice
     pos_weight: np.ndarray
     """Class weights of the training, whose shift the calibration undoes; shape (n_labels,)."""
-    objective: str
-    policy: str
-    thresholds: dict[str, np.ndarray]
-    """By policy, each of shape (n_labels,)."""
+    thresholds: ThresholdSets
+    policy_values: dict[str, float]
+    """The objective of each policy on validation rows that neither calibration nor thresholds were
+    fitted on (cross-validation inside the split)."""
     validation: dict[str, dict[str, float]]
-    """Scores by policy on validation rows that neither calibration nor thresholds were fitted on
-    (cross-validation inside the split)."""
-
-    @property
-    def chosen(self) -> np.ndarray:
-        """Thresholds of the chosen policy, shape (n_labels,)."""
-        return self.thresholds[self.policy]
+    """Scores by policy on these rows."""
 
 
 def tune(
@@ -53,6 +73,8 @@ def tune(
     *,
     pos_weight: np.ndarray | None = None,
     objective: str = "f1_micro",
+    other_objectives: Sequence[str] = OBJECTIVES,
+    never_empty: bool = False,
     seed: int = 0,
 ) -> Tuned:
     """Calibrate, then choose the policy, then fit its thresholds, all on the validation split.
@@ -60,10 +82,12 @@ def tune(
     The policies are compared by cross-validation with the calibration nested in it.
 
     Args:
-        y_true: Labels of the validation split, shape (n_samples, n_labels).
+        y_true: Labels of the validation split, NaN where unknown, shape (n_samples, n_labels).
         logits: The model's, uncalibrated, same shape.
         pos_weight: Class weights of the training, shape (n_labels,); None for none.
-        objective: What the thresholds are for, out of `thresholds.OBJECTIVES`.
+        objective: What the thresholds are for, as `objectives.find_objective` takes it.
+        other_objectives: For these, too, a policy is chosen and its thresholds fitted.
+        never_empty: Decide as `thresholds.decide` does with it.
         seed: Of the folds.
     """
     weight = np.ones(y_true.shape[1]) if pos_weight is None else pos_weight.astype(np.float64)
@@ -75,14 +99,19 @@ def tune(
         y_prob = fitted.probabilities(logits)
         held_out_prob[rows] = y_prob[rows]
         folds.append((fit_rows, rows, y_prob))
-    choice = choose_policy(y_true, folds, objective)
     y_prob = calibration.map.probabilities(logits)
+    choices = {
+        name: choose_policy(y_true, folds, name, never_empty=never_empty)
+        for name in dict.fromkeys((objective, *other_objectives))
+    }
+    fits = {name: tune_policies(y_true, y_prob, name) for name in choices}
+    choice = choices.pop(objective)
+    others = {name: (other.policy, fits[name][other.policy]) for name, other in choices.items()}
     return Tuned(
         calibration,
         weight,
-        objective,
-        choice.policy,
-        {policy: tune_policy(policy, y_true, y_prob, objective) for policy in POLICIES},
+        ThresholdSets(objective, choice.policy, fits[objective], never_empty, others),
+        choice.values,
         {p: compute_scores(y_true, y_pred, held_out_prob) for p, y_pred in choice.held_out.items()},
     )
 
@@ -90,18 +119,25 @@ def tune(
 def publish_decisions(model: PreTrainedModel, tuned: Tuned, labels: list[str]) -> None:
     """Fold the calibration into the model and write the decisions into its config, in place.
 
-    Thresholds, policy, objective, label fingerprint and the calibration, which can be undone.
+    Thresholds, policy, objective, those for other objectives, label fingerprint and the
+    calibration, which can be undone.
     """
     fold_affine(model, tuned.calibration.map.slope, tuned.calibration.map.shift)
 
     def by_name(values: np.ndarray) -> dict[str, float]:
         return dict(zip(labels, np.asarray(values, dtype=np.float64).tolist(), strict=True))
 
+    sets = tuned.thresholds
     model.config.update(
         {
-            "thresholds": by_name(tuned.chosen),
-            "threshold_policy": tuned.policy,
-            "threshold_objective": tuned.objective,
+            "thresholds": by_name(sets.chosen),
+            "threshold_policy": sets.policy,
+            "threshold_objective": sets.objective,
+            "never_empty": sets.never_empty,
+            "thresholds_for_other_objectives": {
+                name: {"policy": policy, "thresholds": by_name(thresholds)}
+                for name, (policy, thresholds) in sets.other_objectives.items()
+            },
             "label_fingerprint": label_fingerprint(labels),
             "calibration": {
                 "method": tuned.calibration.method,
@@ -157,34 +193,81 @@ def label_names(config: PretrainedConfig) -> list[str]:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Thresholds as `config.json` stores them, in label order."""
+    """How a model decides at use, as its `config.json` says or its user asks."""
 
     labels: list[str]
     thresholds: np.ndarray
+    """In label order, shape (n_labels,)."""
+    never_empty: bool = False
 
     @classmethod
-    def of_config(cls, model: PreTrainedModel, name: str) -> Decisions:
+    def of_config(
+        cls,
+        model: PreTrainedModel,
+        name: str,
+        *,
+        threshold: float | None = None,
+        objective: str | None = None,
+        never_empty: bool | None = None,
+    ) -> Decisions:
         """Read a model's thresholds.
 
+        Args:
+            model: With a config that `publish_decisions` wrote.
+            name: Of the model, for messages.
+            threshold: One for all genres instead, in [0, 1]; the stored ones are not looked at.
+            objective: Take the thresholds that were tuned for it; None: those chosen at training.
+            never_empty: As `thresholds.decide` takes it; None: as the config says.
+
         Raises:
-            InputError: If the config has none, or they were tuned for another label list.
+            InputError: If the config has none, has none for the objective, or they were tuned for
+                another label list.
         """
         config = model.config
         labels = label_names(config)
-        thresholds = getattr(config, "thresholds", None)
-        if not isinstance(thresholds, dict):
-            raise InputError(
-                f"{name} has no thresholds in its config.json; it was not made by finetune.py"
-            )
+        if never_empty is None:
+            never_empty = bool(getattr(config, "never_empty", False))
+        if threshold is not None:
+            if not 0 <= threshold <= 1:
+                raise InputError(f"--threshold {threshold} is not in [0, 1]")
+            return cls(labels, np.full(len(labels), float(threshold)), never_empty)
+        thresholds = _stored_thresholds(config, name, objective)
         fingerprint = getattr(config, "label_fingerprint", None)
         if set(thresholds) != set(labels) or fingerprint != label_fingerprint(labels):
             raise InputError(
-                f"the thresholds in {name} were tuned for another label list; "
-                "tune them anew: python evaluate_model.py --retune"
+                f"the thresholds in {name} were tuned for another label list; tune them anew "
+                "(python evaluate_model.py --retune), or cut at one of your own: --threshold 0.5"
             )
-        if not all(isinstance(threshold, int | float) for threshold in thresholds.values()):
+        if not all(isinstance(value, int | float) for value in thresholds.values()):
             raise InputError(f"the thresholds in {name}'s config.json are not all numbers")
-        return cls(labels, np.array([float(thresholds[label]) for label in labels]))
+        values = np.array([float(thresholds[label]) for label in labels])
+        return cls(labels, values, never_empty)
+
+    def decide(self, y_prob: np.ndarray) -> np.ndarray:
+        """Multi-hot decisions, int8, shape (n_samples, n_labels)."""
+        return decide(y_prob, self.thresholds, never_empty=self.never_empty)
+
+
+def _stored_thresholds(
+    config: PretrainedConfig, name: str, objective: str | None
+) -> dict[str, float]:
+    chosen = getattr(config, "thresholds", None)
+    if not isinstance(chosen, dict):
+        raise InputError(
+            f"{name} has no thresholds in its config.json; it was not made by finetune.py "
+            "(--threshold 0.5 cuts at one of your own)"
+        )
+    chosen_for = getattr(config, "threshold_objective", None)
+    if objective is None or objective == chosen_for:
+        return chosen
+    others = getattr(config, "thresholds_for_other_objectives", None) or {}
+    if objective not in others:
+        known = ", ".join(dict.fromkeys([str(chosen_for), *others]))
+        raise InputError(
+            f"--objective {objective}: {name} has thresholds for {known} only; for another, tune "
+            "them: python evaluate_model.py --retune --objective ..."
+        )
+    return others[objective]["thresholds"]
 
 
 def undo_calibration(model: PreTrainedModel, labels: list[str]) -> StoredCalibration:

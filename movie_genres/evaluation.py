@@ -7,7 +7,6 @@ the model as it is published, and only confirms.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +16,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.baselines import prior_logits, tfidf_logits
 from movie_genres.classifier import predict_logits
-from movie_genres.decisions import Decisions, StoredCalibration, Tuned, publish_decisions, tune
+from movie_genres.decisions import (
+    Decisions,
+    StoredCalibration,
+    ThresholdSets,
+    Tuned,
+    publish_decisions,
+    tune,
+)
 from movie_genres.files import replace_folder
 from movie_genres.loading import Prepared
 from movie_genres.plots import plot_threshold_sweep
-from movie_genres.results import Results, judge, score_baseline
+from movie_genres.results import Baseline, Results, judge, judge_baseline
 
 Logits = tuple[np.ndarray, np.ndarray]
 """Of the validation and the test split, each (n_samples, n_labels)."""
@@ -35,6 +41,7 @@ def tune_and_judge(
     max_length: int,
     pos_weight: np.ndarray,
     objective: str,
+    never_empty: bool = False,
     seed: int,
     model_folder: Path,
 ) -> tuple[Results, Figure]:
@@ -44,7 +51,8 @@ def tune_and_judge(
         model: Uncalibrated; the calibration is folded into it in place.
         max_length: Tokens after which texts are cut.
         pos_weight: Class weights of its training, shape (n_labels,).
-        objective: What the thresholds are for, out of `thresholds.OBJECTIVES`.
+        objective: What the thresholds are for, as `objectives.find_objective` takes it.
+        never_empty: Give the most probable genre to a film that reaches no threshold.
         seed: Of folds and bootstrap.
         model_folder: Where the published model goes; it appears whole or not at all.
 
@@ -53,15 +61,21 @@ def tune_and_judge(
     """
     y_validation = prepared.y("validation")
     logits = predict_logits(model, tokenizer, prepared.texts("validation"), max_length=max_length)
-    tuned = tune(y_validation, logits, pos_weight=pos_weight, objective=objective, seed=seed)
+    tuned = tune(
+        y_validation,
+        logits,
+        pos_weight=pos_weight,
+        objective=objective,
+        never_empty=never_empty,
+        seed=seed,
+    )
     publish_decisions(model, tuned, prepared.labels)
     save_model(model, tokenizer, model_folder, max_length)
-    results = _judge_test(model, tokenizer, prepared, tuned.thresholds, tuned.policy, objective,
-                          max_length, seed)  # fmt: skip
+    results = _judge_test(model, tokenizer, prepared, tuned.thresholds, max_length, seed)
     sweep = plot_threshold_sweep(
         y_validation,
         tuned.calibration.map.probabilities(logits),
-        {"best": float(tuned.thresholds["global"][0]), "fixed": 0.5},
+        {"best": float(tuned.thresholds.by_policy["global"][0]), "fixed": 0.5},
     )
     return replace(results, validation=tuned.validation, selection=_selection(tuned)), sweep
 
@@ -80,23 +94,21 @@ def judge_as_stored(
     Raises:
         InputError: If it carries none, or for another label list.
     """
-    thresholds = {
-        "fixed_0.5": np.full(len(prepared.labels), 0.5),
-        "stored": Decisions.of_config(model, name).thresholds,
-    }
-    objective = getattr(model.config, "threshold_objective", "unknown")
-    return _judge_test(
-        model, tokenizer, prepared, thresholds, "stored", objective, max_length, seed
+    stored = Decisions.of_config(model, name)
+    thresholds = ThresholdSets(
+        getattr(model.config, "threshold_objective", "f1_micro"),
+        "stored",
+        {"fixed_0.5": np.full(len(prepared.labels), 0.5), "stored": stored.thresholds},
+        stored.never_empty,
     )
+    return _judge_test(model, tokenizer, prepared, thresholds, max_length, seed)
 
 
 def _judge_test(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prepared: Prepared,
-    thresholds: Mapping[str, np.ndarray],
-    policy: str,
-    objective: str,
+    thresholds: ThresholdSets,
     max_length: int,
     seed: int,
 ) -> Results:
@@ -106,20 +118,19 @@ def _judge_test(
         predict_logits(model, tokenizer, prepared.texts("test"), max_length=max_length),
         StoredCalibration.of_config(model, prepared.labels),
         thresholds,
-        policy=policy,
-        objective=objective,
         seed=seed,
     )
 
 
-def score_baselines(
+def judge_baselines(
     prepared: Prepared,
     *,
     objective: str,
+    never_empty: bool = False,
     seed: int,
     probe: tuple[Logits, np.ndarray] | None = None,
-) -> dict[str, dict[str, float]]:
-    """Test scores of what a model must beat, each with the same calibration and threshold tuner.
+) -> dict[str, Baseline]:
+    """What a model must beat on the test split, each with the same calibration and threshold tuner.
 
     Args:
         probe: Logits of the linear probe and the class weights it was fitted with, if there is one.
@@ -139,9 +150,9 @@ def score_baselines(
     if probe is not None:
         logits["linear_probe"] = probe
     return {
-        name: score_baseline(
+        name: judge_baseline(
             y_validation, on_validation, y_test, on_test,
-            pos_weight=weight, objective=objective, seed=seed,
+            pos_weight=weight, objective=objective, never_empty=never_empty, seed=seed,
         )
         for name, ((on_validation, on_test), weight) in logits.items()
     }  # fmt: skip
@@ -171,9 +182,7 @@ def _selection(tuned: Tuned) -> dict[str, object]:
             "cross_validated_log_loss": tuned.calibration.cross_validated,
         },
         "policy": {
-            "adopted": tuned.policy,
-            f"cross_validated_{tuned.objective}": {
-                policy: scores[tuned.objective] for policy, scores in tuned.validation.items()
-            },
+            "adopted": tuned.thresholds.policy,
+            f"cross_validated_{tuned.thresholds.objective}": tuned.policy_values,
         },
     }

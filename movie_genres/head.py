@@ -75,7 +75,7 @@ def fit_probe(
 
     Args:
         features: What enters the final Linear, shape (n_samples, hidden_size).
-        y: Multi-hot labels, shape (n_samples, n_labels).
+        y: Multi-hot labels, NaN where unknown, shape (n_samples, n_labels).
         pos_weight: Weights of the positives, shape (n_labels,): the probe minimises the loss that
             training goes on with.
         inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
@@ -84,14 +84,15 @@ def fit_probe(
     standard = (features - mean) / scale
     weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
     for label in range(y.shape[1]):
-        rate = y[:, label].mean()
-        if rate in (0, 1):
+        known = ~np.isnan(y[:, label])
+        true = y[known, label]
+        if len(np.unique(true)) < 2:
             # Nothing to separate: the log odds of a rate that one film more would give.
-            bias[label] = np.log((y[:, label].sum() + 0.5) / (len(y) - y[:, label].sum() + 0.5))
+            bias[label] = np.log((true.sum() + 0.5) / (len(true) - true.sum() + 0.5))
             continue
         probe = LogisticRegression(
             C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
-        ).fit(standard, y[:, label])
+        ).fit(standard[known], true)
         weight[label] = probe.coef_[0] / scale
         bias[label] = probe.intercept_[0] - weight[label] @ mean
     return LinearHead(weight.astype(np.float32), bias.astype(np.float32))

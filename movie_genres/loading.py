@@ -17,6 +17,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 
 from movie_genres.errors import InputError
+from movie_genres.losses import UNKNOWN
 from movie_genres.splits import SPLITS
 
 _COLUMNS = {"id", "title", "text", "genres", "labels"}
@@ -39,8 +40,8 @@ class Prepared:
     """SHA-256 of the label list and the splits' files."""
 
     def y(self, split: str) -> np.ndarray:
-        """Multi-hot labels of a split, int8, shape (n_rows, n_labels)."""
-        return np.asarray(self.splits[split]["labels"], dtype=np.int8)
+        """Multi-hot labels of a split, float32, NaN where unknown, shape (n_rows, n_labels)."""
+        return np.asarray(self.splits[split]["labels"], dtype=np.float32)
 
     def texts(self, split: str) -> list[str]:
         return list(self.splits[split]["text"])
@@ -84,8 +85,11 @@ def _check_split(folder: Path, split: str, rows: Dataset, n_labels: int) -> None
         raise InputError(f"{folder}: {split} has {len(rows)} film(s), too few to judge by")
     if {len(row) for row in rows["labels"]} != {n_labels}:
         raise InputError(f"{folder}: {split} does not have {n_labels} labels in every row")
-    if not np.isin(np.asarray(rows["labels"], dtype=np.float32), (0, 1)).all():
-        raise InputError(f"{folder}: {split} has labels other than 0 and 1")
+    labels = np.asarray(rows["labels"], dtype=np.float32)
+    if not (np.isin(labels, (0, 1)) | np.isnan(labels)).all():
+        raise InputError(f"{folder}: {split} has labels other than 0, 1 and NaN (unknown)")
+    if np.isnan(labels).all():
+        raise InputError(f"{folder}: {split} has no known label at all; nothing can be judged")
 
 
 def label_fingerprint(labels: Sequence[str]) -> str:
@@ -96,13 +100,14 @@ def label_fingerprint(labels: Sequence[str]) -> str:
 def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """What the model reads (`input_ids`, `attention_mask`, ...) and `labels`; no other column.
 
-    Texts are cut after `max_length` tokens and not padded; the collator pads each batch.
+    Texts are cut after `max_length` tokens and not padded; the collator pads each batch. Unknown
+    labels are marked `losses.UNKNOWN`.
     """
     return rows.map(
         _tokenize_batch,
         batched=True,
         fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
-        remove_columns=[column for column in rows.column_names if column != "labels"],
+        remove_columns=rows.column_names,
         keep_in_memory=True,
     )
 
@@ -110,7 +115,8 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int)
 def _tokenize_batch(
     batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> dict[str, Any]:
-    return dict(tokenizer(batch["text"], truncation=True, max_length=max_length))
+    labels = np.nan_to_num(np.asarray(batch["labels"], dtype=np.float32), nan=UNKNOWN)
+    return {**tokenizer(batch["text"], truncation=True, max_length=max_length), "labels": labels}
 
 
 def token_lengths(tokenized: Dataset) -> np.ndarray:

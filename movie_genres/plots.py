@@ -14,6 +14,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from movie_genres.scores import (
+    calibration_bins,
+    co_confusion,
+    confusion_counts,
+    expected_calibration_error,
+)
+
 BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#dd6b20", "#718096", "#e2e8f0"
 _STYLE: Any = {
     "figure.dpi": 120,
@@ -66,8 +73,12 @@ def plot_threshold_sweep(
     """Micro precision, recall and F1 over one threshold for all genres.
 
     Args:
+        y_true: Labels, NaN where unknown, shape (n_samples, n_labels).
+        y_prob: Probabilities, same shape.
         marks: Thresholds to mark, by name.
     """
+    known = ~np.isnan(y_true)
+    y_true, y_prob = y_true[known], y_prob[known]
     thresholds = np.linspace(0.01, 0.99, 99)
     predicted = np.array([(y_prob >= t).sum() for t in thresholds])
     tp = np.array([((y_prob >= t) * y_true).sum() for t in thresholds])
@@ -99,7 +110,8 @@ def plot_precision_recall(
     with plt.rc_context(_STYLE):
         figure, axes = _small_multiples(len(labels), width=1.9, height=1.8)
         for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
-            true, prob, pred = y_true[:, label], y_prob[:, label], y_pred[:, label]
+            known = ~np.isnan(y_true[:, label])
+            true, prob, pred = (y[known, label] for y in (y_true, y_prob, y_pred))
             axis.set(xlim=(0, 1.02), ylim=(0, 1.05))
             axis.grid(True)
             axis.tick_params(labelsize=6.5)
@@ -149,17 +161,88 @@ def plot_reliability(
         figure, axis = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
         for y_prob, name, colour in ((before, "before", GREY), (after, "calibrated", BLUE)):
-            order = np.argsort(y_prob, axis=None)
-            prob = np.array_split(np.ravel(y_prob)[order], n_bins)
-            rate = np.array_split(np.ravel(y_true)[order], n_bins)
-            axis.plot(
-                [p.mean() for p in prob], [r.mean() for r in rate],
-                marker="o", markersize=4, color=colour, label=name,
-            )  # fmt: skip
+            _draw_reliability(axis, calibration_bins(y_true, y_prob, n_bins), colour, name, 4)
         axis.set(xlabel="probability", ylabel="observed rate", xlim=(0, 1), ylim=(0, 1))
         axis.set_title("Reliability (test split, all genres)")
         axis.grid(True)
         axis.legend(loc="upper left")
+        return figure
+
+
+def plot_genre_reliability(
+    y_true: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: Sequence[str],
+    *,
+    n_bins: int = 8,
+) -> Figure:
+    """`plot_reliability` for each genre, each to its own scale; its calibration error is named."""
+    with plt.rc_context(_STYLE):
+        figure, axes = _small_multiples(len(labels), width=1.9, height=1.9)
+        for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
+            column = np.s_[:, [label]]
+            if np.isnan(y_true[column]).all():
+                axis.set_title(f"{plain(name)}: none known")
+                continue
+            top = 0.02
+            for y_prob, colour in ((before[column], GREY), (after[column], BLUE)):
+                bins = calibration_bins(y_true[column], y_prob, n_bins)
+                _draw_reliability(axis, bins, colour, None, 2.5)
+                top = max(top, *(max(t.mean(), p.mean()) for t, p in bins))
+            axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
+            axis.set(xlim=(0, 1.08 * top), ylim=(0, 1.08 * top))
+            axis.grid(True)
+            axis.tick_params(labelsize=6.5)
+            error = expected_calibration_error(y_true[column], after[column])
+            axis.set_title(f"{plain(name)}  {error:.3f}")
+        figure.suptitle(
+            "Observed rate over probability, calibration error beside the name; "
+            "blue: calibrated, grey: before",
+            fontsize=10,
+        )
+        return figure
+
+
+def _draw_reliability(
+    axis: plt.Axes,
+    bins: Sequence[tuple[np.ndarray, np.ndarray]],
+    colour: str,
+    name: str | None,
+    marker: float,
+) -> None:
+    axis.plot(
+        [prob.mean() for _, prob in bins], [true.mean() for true, _ in bins],
+        marker="o", markersize=marker, linewidth=1, color=colour, label=name,
+    )  # fmt: skip
+
+
+def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[str]) -> Figure:
+    """What is given wrongly to the films that miss a genre, as shares of these films.
+
+    A film can get several wrong genres, so that a row may add up to more than 1.
+    """
+    missed = confusion_counts(y_true, y_pred)["fn"]
+    share = co_confusion(y_true, y_pred) / np.maximum(missed, 1)[:, None]
+    names = [plain(name) for name in labels]
+    with plt.rc_context(_STYLE):
+        size = 0.34 * len(labels) + 2.2
+        figure, axis = plt.subplots(figsize=(size, size - 0.4), layout="constrained")
+        axis.imshow(share, cmap="Oranges", vmin=0, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(share):
+            if value >= 0.05:
+                colour = "white" if value > 0.6 else "#1a202c"
+                axis.text(column, row, f"{value * 100:.0f}", ha="center", va="center",
+                          color=colour, fontsize=7)  # fmt: skip
+        axis.set_xticks(range(len(labels) + 1), [*names, "no wrong genre"], rotation=90)
+        axis.set_yticks(
+            range(len(labels)), [f"{n}  ({m:,})" for n, m in zip(names, missed, strict=True)]
+        )
+        axis.axvline(len(labels) - 0.5, color=GREY, linewidth=1)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set(xlabel="wrongly given instead", ylabel="genre missed (films)")
+        axis.set_title("Per cent of the films that miss a genre")
         return figure
 
 

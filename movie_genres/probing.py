@@ -14,6 +14,7 @@ from movie_genres.classifier import default_device, predict_logits
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import captured_features, fit_probe, set_head
 from movie_genres.loading import Prepared, token_lengths
+from movie_genres.losses import restore_unknown
 from movie_genres.run import RunFolder
 
 
@@ -51,7 +52,7 @@ def start_head(
 
 @torch.inference_mode()
 def probe_features(trainer: Any) -> tuple[np.ndarray, np.ndarray]:
-    """What enters the final Linear for each training row, and its labels, in the same order.
+    """What enters the final Linear for each training row, and its labels (NaN where unknown).
 
     The pass is shared between the processes and gathered by all.
     """
@@ -65,7 +66,7 @@ def probe_features(trainer: Any) -> tuple[np.ndarray, np.ndarray]:
             gathered = trainer.accelerator.gather_for_metrics((seen.pop(), y))
             features.append(gathered[0].cpu().numpy())
             labels.append(gathered[1].cpu().numpy())
-    return np.concatenate(features), np.concatenate(labels)
+    return np.concatenate(features), restore_unknown(np.concatenate(labels))
 
 
 def probe_logits(

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from movie_genres.decisions import StoredCalibration, tune
+from movie_genres.decisions import StoredCalibration, ThresholdSets, tune
+from movie_genres.intervals import (
+    PER_LABEL,
+    Intervals,
+    bootstrap_intervals,
+    paired_differences,
+)
 from movie_genres.scores import (
     average_precision_per_label,
-    bootstrap_intervals,
+    brier_decomposition,
     brier_score,
     compute_scores,
     confusion_counts,
     expected_calibration_error,
+    log_loss,
 )
-from movie_genres.thresholds import decide
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a model must beat, on the same test films; arrays of shape (n_samples, n_labels)."""
+
+    y_pred: np.ndarray
+    y_prob: np.ndarray
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -27,19 +41,20 @@ class Results:
 
     labels: list[str]
     y_true: np.ndarray
+    """NaN where unknown, shape (n_samples, n_labels)."""
     y_prob: np.ndarray
     """Of the model as published, shape (n_samples, n_labels)."""
     y_prob_before: np.ndarray
     """The same without calibration."""
     y_pred: np.ndarray
-    thresholds: np.ndarray
-    policy: str
-    objective: str
+    thresholds: ThresholdSets
     test: dict[str, dict[str, float]]
     """Scores by policy, and "chosen"."""
-    intervals: dict[str, tuple[float, float]]
+    objectives: dict[str, dict[str, Any]]
+    """By objective: the policy chosen for it, and the scores of its decisions."""
+    intervals: Intervals
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
-    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    baselines: dict[str, Baseline] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
 
@@ -48,12 +63,15 @@ class Results:
         return {
             "validation": self.validation,
             "test": self.test,
-            "intervals": {"chosen": {k: list(v) for k, v in self.intervals.items()}},
-            "chosen_policy": self.policy,
-            "objective": self.objective,
-            "thresholds": dict(zip(self.labels, self.thresholds.tolist(), strict=True)),
+            "objectives": self.objectives,
+            "intervals": {"chosen": {k: list(v) for k, v in self.intervals.headline.items()}},
+            "chosen_policy": self.thresholds.policy,
+            "objective": self.thresholds.objective,
+            "never_empty": self.thresholds.never_empty,
+            "thresholds": dict(zip(self.labels, self.thresholds.chosen.tolist(), strict=True)),
             "per_genre": self.per_genre(),
-            "baselines": self.baselines,
+            "baselines": {name: baseline.scores for name, baseline in self.baselines.items()},
+            "differences": self.differences(),
             "calibration": {
                 "before": _calibration_scores(self.y_true, self.y_prob_before),
                 "after": _calibration_scores(self.y_true, self.y_prob),
@@ -62,31 +80,61 @@ class Results:
             "train": self.train or None,
         }
 
-    def per_genre(self) -> dict[str, dict[str, float | int | None]]:
+    def differences(self) -> dict[str, dict[str, Any]]:
+        """By baseline and score: this model minus the baseline, paired bootstrap over films."""
+        ours = self.y_pred, self.y_prob
+        return {
+            name: {
+                score: {
+                    "difference": found.difference,
+                    "interval": list(found.interval),
+                    "ahead": found.a_better,
+                }
+                for score, found in paired_differences(
+                    self.y_true, ours, (baseline.y_pred, baseline.y_prob)
+                ).items()
+            }
+            for name, baseline in self.baselines.items()
+        }
+
+    def per_genre(self) -> dict[str, dict[str, Any]]:
+        """2x2 counts, scores, intervals, threshold and calibration of each genre, by name."""
         counts = confusion_counts(self.y_true, self.y_pred)
         average_precision = average_precision_per_label(self.y_true, self.y_prob)
-        table: dict[str, dict[str, float | int | None]] = {}
+        table: dict[str, dict[str, Any]] = {}
         for label, name in enumerate(self.labels):
             tp, fp, fn, tn = (int(counts[cell][label]) for cell in ("tp", "fp", "fn", "tn"))
-            column = np.s_[:, [label]]
-            ap = float(average_precision[label])
+            true, prob = self.y_true[:, label], self.y_prob[:, label]
             table[name] = {
                 "tp": tp, "fp": fp, "fn": fn, "tn": tn,
                 "precision": tp / (tp + fp) if tp + fp else 0.0,
                 "recall": tp / (tp + fn) if tp + fn else 0.0,
                 "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0,
-                "average_precision": None if np.isnan(ap) else ap,
+                "average_precision": _number(average_precision[label]),
                 "support": tp + fn,
-                "threshold": float(self.thresholds[label]),
-                **_calibration_scores(self.y_true[column], self.y_prob[column]),
+                "threshold": float(self.thresholds.chosen[label]),
+                "intervals": {
+                    score: [_number(bound) for bound in self.intervals.per_label[score][label]]
+                    for score in PER_LABEL
+                },
+                **_calibration_scores(true, prob),
+                "brier_decomposition": brier_decomposition(true, prob) if tp + fn + fp + tn else {},
             }  # fmt: skip
         return table
 
 
-def _calibration_scores(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def _calibration_scores(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float | None]:
+    if np.isnan(y_true).all():
+        return {"ece": None, "brier": None, "log_loss": None}
     return {
         "ece": expected_calibration_error(y_true, y_prob),
         "brier": brier_score(y_true, y_prob),
+        "log_loss": log_loss(y_true, y_prob),
     }
 
 
@@ -95,43 +143,47 @@ def judge(
     y_true: np.ndarray,
     logits: np.ndarray,
     stored: StoredCalibration,
-    thresholds: Mapping[str, np.ndarray],
+    thresholds: ThresholdSets,
     *,
-    policy: str,
-    objective: str,
     seed: int = 0,
 ) -> Results:
-    """Score a published model's logits on the test split under each policy's thresholds.
+    """Score a published model's logits on the test split under each set of thresholds.
 
     Args:
         labels: In column order.
-        y_true: Shape (n_samples, n_labels).
+        y_true: NaN where unknown, shape (n_samples, n_labels).
         logits: Of the model as published, calibration folded in, same shape.
         stored: That calibration.
-        thresholds: By policy, each of shape (n_labels,); `policy` is one of them.
-        policy: The chosen one.
-        objective: What it was chosen for.
+        thresholds: By policy and by objective.
         seed: Of the bootstrap.
     """
     y_prob = expit(logits.astype(np.float64))
-    test = {p: compute_scores(y_true, decide(y_prob, t), y_prob) for p, t in thresholds.items()}
-    test["chosen"] = test[policy]
-    y_pred = decide(y_prob, thresholds[policy])
+
+    def scores(values: np.ndarray) -> dict[str, float]:
+        return compute_scores(y_true, thresholds.decide(y_prob, values), y_prob)
+
+    test = {policy: scores(values) for policy, values in thresholds.by_policy.items()}
+    test["chosen"] = test[thresholds.policy]
+    objectives: dict[str, dict[str, Any]] = {
+        thresholds.objective: {"policy": thresholds.policy, "test": test["chosen"]}
+    }
+    for name, (policy, values) in thresholds.other_objectives.items():
+        objectives[name] = {"policy": policy, "test": scores(values)}
+    y_pred = thresholds.decide(y_prob, thresholds.chosen)
     return Results(
         labels,
         y_true,
         y_prob,
         expit(stored.undo(logits)),
         y_pred,
-        thresholds[policy],
-        policy,
-        objective,
+        thresholds,
         test,
+        objectives,
         bootstrap_intervals(y_true, y_pred, y_prob, seed=seed),
     )
 
 
-def score_baseline(
+def judge_baseline(
     y_validation: np.ndarray,
     validation_logits: np.ndarray,
     y_test: np.ndarray,
@@ -139,11 +191,19 @@ def score_baseline(
     *,
     pos_weight: np.ndarray | None = None,
     objective: str = "f1_micro",
+    never_empty: bool = False,
     seed: int = 0,
-) -> dict[str, float]:
-    """Test scores of other logits under the policy and calibration that the same tuner chooses."""
+) -> Baseline:
+    """Other logits under the policy and calibration that the same tuner chooses for them."""
     tuned = tune(
-        y_validation, validation_logits, pos_weight=pos_weight, objective=objective, seed=seed
+        y_validation,
+        validation_logits,
+        pos_weight=pos_weight,
+        objective=objective,
+        other_objectives=(),
+        never_empty=never_empty,
+        seed=seed,
     )
     y_prob = tuned.calibration.map.probabilities(test_logits)
-    return compute_scores(y_test, decide(y_prob, tuned.chosen), y_prob)
+    y_pred = tuned.thresholds.decide(y_prob, tuned.thresholds.chosen)
+    return Baseline(y_pred, y_prob, compute_scores(y_test, y_pred, y_prob))

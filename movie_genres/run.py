@@ -25,7 +25,8 @@ _VERSIONS = ("torch", "transformers", "datasets", "accelerate", "scikit-learn", 
 
 _RECORD = "args.json"
 _OUTPUTS = (
-    "README.md", "predictions.parquet", "model", "figures", "evaluations", "checkpoints", _RECORD
+    "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
+    "checkpoints", _RECORD,
 )  # fmt: skip
 
 # Arguments that change what is shown or where it runs, not what comes out.

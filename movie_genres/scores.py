@@ -1,18 +1,18 @@
-"""Multi-label scores, confusion counts, calibration error and intervals: arrays in, numbers out.
+"""Multi-label scores, confusion counts and calibration error: arrays in, numbers out.
 
-`y_true` and `y_pred` are multi-hot, `y_prob` probabilities, all of shape (n_samples, n_labels).
+`y_true` is multi-hot, NaN where it is not known whether a film has the genre: such a cell counts
+in nothing. `y_pred` is multi-hot, `y_prob` probabilities, all of shape (n_samples, n_labels).
 F1 of nothing predicted and nothing true is 0, as scikit-learn's `zero_division=0` has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from scipy.special import xlog1py, xlogy
+from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
-    hamming_loss,
     jaccard_score,
     precision_score,
     recall_score,
@@ -34,19 +34,16 @@ SCORE_NAMES = (
     "hamming_loss",
     "labels_per_row",
 )
-INTERVAL_SCORES = ("f1_micro", "f1_macro", "average_precision_macro", "subset_accuracy")
 
 
 def average_precision_per_label(y_true: np.ndarray, y_prob: np.ndarray) -> np.ndarray:
     """Average precision of each label, shape (n_labels,); NaN where a label has no positive."""
-    return np.array(
-        [
-            average_precision_score(y_true[:, label], y_prob[:, label])
-            if y_true[:, label].any()
-            else np.nan
-            for label in range(y_true.shape[1])
-        ]
-    )
+    values = []
+    for true, prob in zip(y_true.T, y_prob.T, strict=True):
+        known = ~np.isnan(true)
+        has_positive = (true == 1).any()
+        values.append(average_precision_score(true[known], prob[known]) if has_positive else np.nan)
+    return np.array(values)
 
 
 def mean_average_precision(y_true: np.ndarray, y_prob: np.ndarray) -> float:
@@ -56,41 +53,73 @@ def mean_average_precision(y_true: np.ndarray, y_prob: np.ndarray) -> float:
 
 
 def compute_scores(y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
-    """All of `SCORE_NAMES`, as scikit-learn defines them.
+    """All of `SCORE_NAMES`, as scikit-learn defines them, over the known cells.
 
-    `subset_accuracy` is the share of rows decided right in every label; `labels_per_row` the
-    mean number of labels predicted.
+    `subset_accuracy` is the share of rows decided right in every known label; means over rows
+    leave out rows of which nothing is known. `labels_per_row` is the mean number of labels
+    predicted, over all rows and labels.
+
+    Raises:
+        ValueError: If no cell is known.
     """
-    y_true, y_pred = y_true.astype(np.int8), y_pred.astype(np.int8)
-    scores = {
-        f"f1_{average}": f1_score(y_true, y_pred, average=average, zero_division=0)
-        for average in ("micro", "macro", "weighted", "samples")
-    }
+    known = ~np.isnan(y_true)
+    if not known.any():
+        raise ValueError("no label is known (all of y_true is NaN): there is nothing to score")
+    rows = known.any(axis=1)
+    # A cell that is neither true nor predicted counts in no precision, recall, F1 or Jaccard.
+    true, pred = ((y == 1) & known for y in (y_true, y_pred))
+    true, pred = true[rows].astype(np.int8), pred[rows].astype(np.int8)
+    scores = {}
+    for average in ("micro", "macro", "weighted", "samples"):
+        scores[f"f1_{average}"] = f1_score(true, pred, average=average, zero_division=0)
     for average in ("micro", "macro"):
-        scores[f"precision_{average}"] = precision_score(
-            y_true, y_pred, average=average, zero_division=0
-        )
-        scores[f"recall_{average}"] = recall_score(y_true, y_pred, average=average, zero_division=0)
+        for name, score in (("precision", precision_score), ("recall", recall_score)):
+            scores[f"{name}_{average}"] = score(true, pred, average=average, zero_division=0)
     scores["average_precision_macro"] = mean_average_precision(y_true, y_prob)
     scores["average_precision_micro"] = (
-        average_precision_score(y_true.ravel(), y_prob.ravel()) if y_true.any() else 0.0
+        average_precision_score(y_true[known], y_prob[known]) if true.any() else 0.0
     )
-    scores["subset_accuracy"] = np.mean((y_true == y_pred).all(axis=1))
-    scores["jaccard_samples"] = jaccard_score(y_true, y_pred, average="samples", zero_division=0)
-    scores["hamming_loss"] = hamming_loss(y_true, y_pred)
+    scores["subset_accuracy"] = np.mean((true == pred).all(axis=1))
+    scores["jaccard_samples"] = jaccard_score(true, pred, average="samples", zero_division=0)
+    scores["hamming_loss"] = (true != pred).sum() / known.sum()
     scores["labels_per_row"] = y_pred.sum(axis=1).mean()
     return {name: float(scores[name]) for name in SCORE_NAMES}
 
 
 def confusion_counts(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, np.ndarray]:
     """The 2x2 confusion matrix of each label as {"tp", "fp", "fn", "tn"}, each (n_labels,)."""
-    true, pred = y_true.astype(bool), y_pred.astype(bool)
+    true, false, pred = y_true == 1, y_true == 0, y_pred.astype(bool)
     return {
         "tp": (true & pred).sum(axis=0),
-        "fp": (~true & pred).sum(axis=0),
+        "fp": (false & pred).sum(axis=0),
         "fn": (true & ~pred).sum(axis=0),
-        "tn": (~true & ~pred).sum(axis=0),
+        "tn": (false & ~pred).sum(axis=0),
     }
+
+
+def co_confusion(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """What is given wrongly to the films that miss a genre.
+
+    Returns:
+        Counts, shape (n_labels, n_labels + 1): of the films that have the row's genre and do not
+        get it, those that wrongly get the column's; in the last column those that get no wrong one.
+    """
+    missed = ((y_true == 1) & (y_pred == 0)).astype(np.int64)
+    wrong = ((y_true == 0) & (y_pred == 1)).astype(np.int64)
+    return missed.T @ np.column_stack([wrong, wrong.sum(axis=1) == 0])
+
+
+def calibration_bins(
+    y_true: np.ndarray, y_prob: np.ndarray, n_bins: int = 15
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(labels, probabilities) of equal-mass bins: known cells by probability, equal in number."""
+    known = ~np.isnan(y_true)
+    true, prob = y_true[known].astype(float), y_prob[known].astype(float)
+    order = np.argsort(prob, kind="stable")
+    bins = zip(
+        np.array_split(true[order], n_bins), np.array_split(prob[order], n_bins), strict=True
+    )
+    return [(t, p) for t, p in bins if len(t)]
 
 
 def expected_calibration_error(
@@ -101,88 +130,49 @@ def expected_calibration_error(
     The cells are sorted by probability and cut into `n_bins` bins of equal size (to one); the bins
     are weighted by their size. Pass one column for one label's ECE, the whole array for the pooled.
     """
-    order = np.argsort(y_prob, axis=None, kind="stable")
-    true = np.array_split(np.ravel(y_true)[order].astype(float), n_bins)
-    prob = np.array_split(np.ravel(y_prob)[order].astype(float), n_bins)
-    gaps = [abs(t.sum() - p.sum()) for t, p in zip(true, prob, strict=True)]
-    return float(np.sum(gaps) / y_true.size)
+    bins = calibration_bins(y_true, y_prob, n_bins)
+    gaps = [abs(true.sum() - prob.sum()) for true, prob in bins]
+    return float(np.sum(gaps) / max(1, sum(len(true) for true, _ in bins)))
 
 
 def brier_score(y_true: np.ndarray, y_prob: np.ndarray) -> float:
-    """Mean squared difference of probability and label over all cells."""
-    return float(np.mean((y_prob - y_true) ** 2))
+    """Mean squared difference of probability and label over the known cells."""
+    return float(np.nanmean((y_prob - y_true) ** 2))
 
 
-def bootstrap_intervals(
-    y_true: np.ndarray,
-    y_pred: np.ndarray,
-    y_prob: np.ndarray,
-    *,
-    names: Sequence[str] = INTERVAL_SCORES,
-    n_resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap intervals over rows (films).
+def log_loss(y_true: np.ndarray, y_prob: np.ndarray) -> float:
+    """Mean binary cross-entropy over the known cells, in nats.
 
-    Each resample is a vector of row weights, so that all scores are weighted sums.
+    Probabilities of 0 and 1 are moved inwards by the float64 epsilon, as scikit-learn does.
+    """
+    epsilon = np.finfo(np.float64).eps
+    y_prob = np.clip(y_prob.astype(np.float64), epsilon, 1 - epsilon)
+    return float(-np.nanmean(xlogy(y_true, y_prob) + xlog1py(1 - y_true, -y_prob)))
+
+
+def brier_decomposition(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
+    """What the Brier score of one label consists of (CORP; Dimitriadis, Gneiting & Jordan, 2021).
+
+    With the isotonic regression of the labels on the probabilities as what a perfectly calibrated
+    model of the same ranking would say, brier = miscalibration - discrimination + uncertainty,
+    exactly and without bins.
 
     Args:
-        names: Out of `INTERVAL_SCORES`.
-        level: Coverage, in (0, 1).
+        y_true: Shape (n_samples,), NaN where unknown.
+        y_prob: Same shape.
 
     Returns:
-        {name: (low, high)}.
+        {"miscalibration": what calibration could still win (>= 0; on few films partly noise),
+        "discrimination": what the ranking wins over the base rate (>= 0),
+        "uncertainty": the Brier score of the base rate}.
     """
-    weights = resample_weights(len(y_true), n_resamples, seed)
-    values = {name: _RESAMPLED[name](weights, y_true, y_pred, y_prob) for name in names}
-    tail = (1 - level) / 2
+    known = ~np.isnan(y_true)
+    true, prob = y_true[known].astype(float), y_prob[known].astype(float)
+    recalibrated = IsotonicRegression(y_min=0, y_max=1).fit(prob, true).predict(prob)
+    best = float(np.mean((recalibrated - true) ** 2))
+    uncertainty = float(true.mean() * (1 - true.mean()))
     return {
-        name: (float(np.nanquantile(v, tail)), float(np.nanquantile(v, 1 - tail)))
-        for name, v in values.items()
+        "miscalibration": float(np.mean((prob - true) ** 2)) - best,
+        "discrimination": uncertainty - best,
+        "uncertainty": uncertainty,
     }
-
-
-def resample_weights(n_rows: int, n_resamples: int, seed: int) -> np.ndarray:
-    """How often each row is drawn in each resample, shape (n_resamples, n_rows)."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), size=n_resamples).astype(np.float64)
-
-
-def _resampled_f1(
-    weights: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray, *, macro: bool
-) -> np.ndarray:
-    true, pred = y_true.astype(float), y_pred.astype(float)
-    tp, total = weights @ (true * pred), weights @ (true + pred)
-    if not macro:
-        tp, total = tp.sum(axis=1, keepdims=True), total.sum(axis=1, keepdims=True)
-    f1 = np.divide(2 * tp, total, out=np.zeros_like(tp), where=total > 0)
-    return f1.mean(axis=1)
-
-
-def _resampled_average_precision(
-    weights: np.ndarray, y_true: np.ndarray, y_prob: np.ndarray
-) -> np.ndarray:
-    per_label = np.full((len(weights), y_true.shape[1]), np.nan)
-    for label in range(y_true.shape[1]):
-        order = np.argsort(-y_prob[:, label], kind="stable")
-        true, prob = y_true[order, label].astype(float), y_prob[order, label]
-        last_of_tie = np.append(prob[1:] != prob[:-1], True)
-        drawn = np.cumsum(weights[:, order], axis=1)[:, last_of_tie]
-        tp = np.cumsum(weights[:, order] * true, axis=1)[:, last_of_tie]
-        precision = np.divide(tp, drawn, out=np.zeros_like(tp), where=drawn > 0)
-        gained = np.diff(tp, axis=1, prepend=0)
-        found = tp[:, -1]
-        has_positive = found > 0
-        per_label[has_positive, label] = (gained * precision).sum(axis=1)[has_positive] / found[
-            has_positive
-        ]
-    return np.nanmean(per_label, axis=1)
-
-
-_RESAMPLED = {
-    "f1_micro": lambda w, t, d, p: _resampled_f1(w, t, d, macro=False),
-    "f1_macro": lambda w, t, d, p: _resampled_f1(w, t, d, macro=True),
-    "average_precision_macro": lambda w, t, d, p: _resampled_average_precision(w, t, p),
-    "subset_accuracy": lambda w, t, d, p: (w @ (t == d).all(axis=1).astype(float)) / len(t),
-}

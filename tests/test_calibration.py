@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from movie_genres.calibration import METHODS, choose_calibration, fit_map, log_loss
+from movie_genres.calibration import METHODS, choose_calibration, cross_entropy, fit_map
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(-1, 2, (4000, 3))
@@ -50,8 +50,8 @@ def test_the_method_with_the_least_held_out_loss_is_adopted() -> None:
     overconfident = choose_calibration(y_true, 3 * LOGITS, np.ones(3))
     assert overconfident.method != "none"
     before, after = (
-        log_loss(y_true, 3 * LOGITS),
-        log_loss(y_true, overconfident.map.logits(3 * LOGITS)),
+        cross_entropy(y_true, 3 * LOGITS),
+        cross_entropy(y_true, overconfident.map.logits(3 * LOGITS)),
     )
     assert after < before
     assert set(overconfident.cross_validated) == set(METHODS)
@@ -62,16 +62,31 @@ def test_scores_against_the_labels_are_flattened_and_never_turned_round() -> Non
     chosen = choose_calibration(y_true, -LOGITS, np.ones(3)).map
     assert (chosen.slope > 0).all()
     assert (chosen.slope < 0.5).all()
-    assert log_loss(y_true, chosen.logits(-LOGITS)) < log_loss(y_true, -LOGITS)
+    assert cross_entropy(y_true, chosen.logits(-LOGITS)) < cross_entropy(y_true, -LOGITS)
 
 
-def test_log_loss_by_hand() -> None:
+def test_the_cross_entropy_by_hand() -> None:
     y_true, logits = np.array([[1, 0]]), np.array([[2.0, -1.0]])
     expected = -(np.log(expit(2.0)) + np.log(1 - expit(-1.0))) / 2
-    assert log_loss(y_true, logits) == pytest.approx(expected)
-    assert np.isfinite(log_loss(y_true, np.array([[-800.0, 800.0]])))
+    assert cross_entropy(y_true, logits) == pytest.approx(expected)
+    assert np.isfinite(cross_entropy(y_true, np.array([[-800.0, 800.0]])))
 
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown calibration 'isotonic'"):
         fit_map("isotonic", np.ones((2, 1)), np.ones((2, 1)), np.ones(1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_unknown_cells_change_no_map(method: str) -> None:
+    y_true = labels_of(LOGITS).astype(float)
+    y_true[:1000, 1] = np.nan
+    moved = LOGITS.copy()
+    moved[:1000, 1] += 5
+    fitted, again = (fit_map(method, y_true, logits, np.ones(3)) for logits in (LOGITS, moved))
+    assert np.array_equal(fitted.slope, again.slope)
+    assert np.array_equal(fitted.shift, again.shift)
+    assert cross_entropy(y_true, LOGITS) == cross_entropy(y_true, moved)
+    if method == "affine":
+        fewer = fit_map(method, labels_of(LOGITS)[1000:], LOGITS[1000:], np.ones(3))
+        assert fitted.slope[1] == pytest.approx(fewer.slope[1], abs=1e-6)

@@ -1,8 +1,7 @@
-"""finetune.py, evaluate_model.py and predict.py from end to end, with a tiny random BERT."""
+"""finetune.py from end to end, with a tiny random BERT."""
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
@@ -14,16 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from transformers import BertModel, pipeline
+from transformers import BertModel
 
-import evaluate_model
 import finetune
 import predict
-from movie_genres.classifier import GenreClassifier, predict_logits
+from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
-from movie_genres.decisions import StoredCalibration
 from movie_genres.errors import InputError
 from movie_genres.loading import load_prepared
+from movie_genres.objectives import OBJECTIVES
 from movie_genres.scores import SCORE_NAMES
 from movie_genres.thresholds import decide
 
@@ -36,14 +34,15 @@ def read_json(path: Path) -> dict:
 
 def test_a_run_holds_what_the_contract_says(finished_run: Path) -> None:
     assert {path.name for path in finished_run.iterdir()} == {
-        "README.md", "args.json", "checkpoints", "evaluations", "figures", "metrics.json", "model",
-        "predictions.parquet",
+        "README.md", "args.json", "checkpoints", "evaluations", "figures", "metrics.json",
+        "mistakes.md", "model", "predictions.parquet",
     }  # fmt: skip
     assert {path.name for path in (finished_run / "model").iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
     }  # fmt: skip
     assert {path.stem for path in (finished_run / "figures").iterdir()} == {
-        "confusion_matrices", "genre_f1", "precision_recall", "reliability", "threshold_sweep"
+        "co_confusion", "confusion_matrices", "genre_f1", "precision_recall", "reliability",
+        "reliability_per_genre", "threshold_sweep",
     }  # fmt: skip
     metrics = read_json(finished_run / "metrics.json")
     assert set(metrics["test"]) == {"fixed_0.5", "global", "per_genre", "shrunk", "chosen"}
@@ -51,6 +50,17 @@ def test_a_run_holds_what_the_contract_says(finished_run: Path) -> None:
         assert set(scores) == set(SCORE_NAMES)
     assert set(metrics["baselines"]) == {"prior", "tfidf_logreg", "linear_probe"}
     assert metrics["test"]["chosen"] == metrics["test"][metrics["chosen_policy"]]
+    assert set(metrics["objectives"]) == set(OBJECTIVES)
+    difference = metrics["differences"]["tfidf_logreg"]["f1_micro"]
+    assert difference["difference"] == pytest.approx(
+        metrics["test"]["chosen"]["f1_micro"] - metrics["baselines"]["tfidf_logreg"]["f1_micro"]
+    )
+    for row in metrics["per_genre"].values():
+        parts = row["brier_decomposition"]
+        whole = parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"]
+        assert whole == pytest.approx(row["brier"])
+        low, high = row["intervals"]["f1"]
+        assert low <= row["f1"] <= high
     assert metrics["train"]["seconds"] > 0
     assert metrics["train"]["useful_tokens_per_second"] > 0
 
@@ -91,23 +101,6 @@ print(json.dumps([{s["label"]: s["score"] for s in row} for row in classifier(li
     labels = ["Comedy", "Horror", "Western"]
     measured = np.stack(pd.read_parquet(predictions)["probabilities"])
     assert np.allclose([[row[label] for label in labels] for row in published], measured, atol=1e-5)
-
-
-def test_padding_and_batch_size_do_not_change_a_film_s_probabilities(finished_run: Path) -> None:
-    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
-    texts = ["the ghost", "a sheriff finds the old saloon and " * 5, "jokes with a friend"]
-    together = classifier.probabilities(texts)
-    alone = np.concatenate([classifier.probabilities([text]) for text in texts])
-    assert np.allclose(together, alone, atol=1e-6)
-    assert np.allclose(together, classifier.probabilities(texts, batch_size=2), atol=1e-6)
-
-
-def test_texts_are_cut_where_training_cut_them(finished_run: Path) -> None:
-    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
-    assert classifier.max_length == 32
-    text = " ".join(["ghost"] * 40)
-    longer = classifier.probabilities([text, text + " saloon" * 40])
-    assert np.array_equal(longer[0], longer[1])
 
 
 def test_the_stored_decisions_are_the_report_s(finished_run: Path) -> None:
@@ -334,31 +327,6 @@ def test_a_model_without_its_tokenizer_is_refused(
         finetune.main(tiny_arguments(tmp_path / "run", "--model-name-or-path", str(tmp_path / "1")))
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("model.safetensors", b"cut"), ("config.json", b"{"), ("tokenizer.json", b"{}")],
-)
-def test_a_damaged_model_is_refused_in_one_line(
-    finished_run: Path, tmp_path: Path, name: str, content: bytes
-) -> None:
-    shutil.copytree(finished_run / "model", tmp_path / "model")
-    (tmp_path / "model" / name).write_bytes(content)
-    with pytest.raises(InputError, match="cannot be loaded") as caught:
-        GenreClassifier.from_pretrained(str(tmp_path / "model"))
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_film_without_a_plot_gets_no_genre(
-    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    films = pd.DataFrame({"title": ["Ghost", "Film 2"], "plot": [None, "ghost blood cellar curse"]})
-    films.to_parquet(tmp_path / "films.parquet")
-    flags = ["--input", str(tmp_path / "films.parquet"), "--output", str(tmp_path / "out.jsonl")]
-    assert predict.main(["--model", str(finished_run / "model"), *flags]) == 0
-    assert "1 of 2 films have no plot" in capsys.readouterr().err
-    assert pd.read_json(tmp_path / "out.jsonl", lines=True)["genres"][0] == []
-
-
 def test_a_folder_of_something_else_is_not_written_into(
     tiny_arguments: Arguments, tmp_path: Path
 ) -> None:
@@ -367,138 +335,3 @@ def test_a_folder_of_something_else_is_not_written_into(
     with pytest.raises(InputError, match="holds something else"):
         finetune.main(tiny_arguments(tmp_path / "photos", "--overwrite"))
     assert (tmp_path / "photos" / "cat.png").exists()
-
-
-def test_evaluate_model_repeats_the_report_and_retunes_for_another_objective(
-    finished_run: Path, prepared_folder: Path, tmp_path: Path
-) -> None:
-    common = ["--model", str(finished_run / "model"), "--dataset-dir", str(prepared_folder)]
-    assert evaluate_model.main([*common, "--output-dir", str(tmp_path / "again")]) == 0
-    first, again = (read_json(f / "metrics.json") for f in (finished_run, tmp_path / "again"))
-    assert again["test"]["chosen"] == pytest.approx(first["test"]["chosen"])
-    assert again["calibration"]["before"] == pytest.approx(first["calibration"]["before"], abs=1e-5)
-    assert not (tmp_path / "again" / "model").exists()
-
-    retuned = tmp_path / "retuned"
-    assert evaluate_model.main([*common, "--output-dir", str(retuned), "--retune"]) == 0
-    # The calibration was undone before it was fitted again, so nothing has moved.
-    config, old = (read_json(f / "model" / "config.json") for f in (retuned, finished_run))
-    assert config["calibration"]["method"] == old["calibration"]["method"]
-    for key in ("slope", "shift"):
-        assert config["calibration"][key] == pytest.approx(old["calibration"][key], abs=1e-3)
-    assert read_json(retuned / "metrics.json")["test"]["chosen"] == pytest.approx(
-        first["test"]["chosen"], abs=1e-6
-    )
-    macro = tmp_path / "macro"
-    flags = ["--output-dir", str(macro), "--retune", "--objective", "f1_macro"]
-    assert evaluate_model.main([*common, *flags]) == 0
-    assert read_json(macro / "model" / "config.json")["threshold_objective"] == "f1_macro"
-
-
-def test_a_stored_calibration_is_undone_exactly(finished_run: Path) -> None:
-    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
-    labels = classifier.decisions.labels
-    stored = StoredCalibration.of_config(classifier.model, labels)
-    logits = predict_logits(classifier.model, classifier.tokenizer, ["the ghost"], max_length=32)
-    assert np.allclose(stored.map.logits(stored.undo(logits)), logits, atol=1e-9)
-
-
-def test_a_model_of_other_genres_is_refused(
-    finished_run: Path, films_csv: Path, tmp_path: Path
-) -> None:
-    import prepare_dataset
-
-    rows = films_csv.read_text().replace("Horror", "Mystery")
-    films_csv.write_text(rows)
-    other = tmp_path / "other"
-    prepare_dataset.main(
-        ["--source", str(films_csv), "--output-dir", str(other), "--min-genre-count", "5"]
-    )
-    arguments = ["--model", str(finished_run / "model"), "--dataset-dir", str(other)]
-    with pytest.raises(InputError, match="model only: Horror; data only: Mystery"):
-        evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "out")])
-
-
-def test_stale_thresholds_are_noticed(finished_run: Path, tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(finished_run / "model", model)
-    config = read_json(model / "config.json")
-    config["id2label"]["1"] = "Mystery"
-    config["label2id"] = {name: int(index) for index, name in config["id2label"].items()}
-    (model / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="tuned for another label list"):
-        GenreClassifier.from_pretrained(str(model))
-
-
-def test_predict_prints_titles_genres_and_probabilities(
-    finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = str(finished_run / "model")
-    plot = "ghost blood cellar scream curse the old house"
-    assert predict.main(["--model", model, "--title", "Film 3", plot]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "Film 3"
-    expected = GenreClassifier.from_pretrained(model)([plot], ["Film 3"])[0].genres
-    assert [line.split() for line in printed[1:]] == [
-        [genre, f"{probability:.2f}"] for genre, probability in expected.items()
-    ]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{plot}\n\nsheriff saloon desert\n"))
-    assert predict.main(["--model", model]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert [line for line in printed if not line.startswith(" ")] == [plot, "sheriff saloon desert"]
-
-
-@pytest.mark.parametrize("suffix", predict.SUFFIXES)
-def test_predict_reads_and_writes_files(finished_run: Path, tmp_path: Path, suffix: str) -> None:
-    films = pd.DataFrame({"title": ["Film 1", "Film 2"], "plot": ["ghost blood", "saloon horse"]})
-    source, output = tmp_path / f"films{suffix}", tmp_path / f"genres{suffix}"
-    if suffix == ".csv":
-        films.to_csv(source, index=False)
-    elif suffix == ".jsonl":
-        films.to_json(source, orient="records", lines=True)
-    else:
-        films.to_parquet(source)
-    model = str(finished_run / "model")
-    assert predict.main(["--model", model, "--input", str(source), "--output", str(output)]) == 0
-    expected = GenreClassifier.from_pretrained(model)(
-        films["plot"].tolist(), films["title"].tolist()
-    )
-    if suffix == ".csv":
-        written = pd.read_csv(output, keep_default_na=False)
-        genres = [cell.split("|") if cell else [] for cell in written["genres"]]
-    else:
-        written = (
-            pd.read_json(output, lines=True) if suffix == ".jsonl" else pd.read_parquet(output)
-        )
-        genres = [list(cell) for cell in written["genres"]]
-    assert written["title"].tolist() == ["Film 1", "Film 2"]
-    assert genres == [list(prediction.genres) for prediction in expected]
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--model", "/nowhere", "a plot"], "is no model folder"),
-        (["--model", ".", "--input", "films.csv"], "--input and --output go together"),
-        (["--model", ".", "--input", "a.txt", "--output", "b.csv"], "must end in one of"),
-        (["--model", ".", "--title", "Jaws", "a", "b"], "--title goes with exactly one plot"),
-        (["--model", ".", "  "], "no plot given"),
-    ],
-)
-def test_predict_refuses_bad_input(flags: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        predict.main(flags)
-
-
-def test_a_model_without_thresholds_is_refused_for_decisions(tiny_encoder: Path) -> None:
-    with pytest.raises(InputError, match="no thresholds in its config.json"):
-        GenreClassifier.from_pretrained(str(tiny_encoder))
-
-
-def test_pipeline_and_classifier_agree_on_one_text(finished_run: Path) -> None:
-    model = str(finished_run / "model")
-    scores = pipeline("text-classification", model=model)("the ghost", top_k=None, truncation=True)
-    prediction = GenreClassifier.from_pretrained(model)(["the ghost"])[0]
-    assert {s["label"]: s["score"] for s in scores} == pytest.approx(
-        prediction.probabilities, abs=1e-6
-    )

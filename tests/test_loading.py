@@ -102,14 +102,15 @@ def test_splits_that_cannot_be_judged_by_are_refused(
         load_prepared(folder)
 
 
-def test_unknown_labels_are_refused_rather_than_learnt(
+def test_labels_other_than_0_1_and_unknown_are_refused(
     prepared_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "prepared"
     shutil.copytree(prepared_folder, folder)
     path = folder / "data" / "test-00000-of-00001.parquet"
     rows = pd.read_parquet(path)
-    rows["labels"] = [np.full(3, np.nan, dtype=np.float32)] * len(rows)
-    rows.to_parquet(path)
-    with pytest.raises(InputError, match="labels other than 0 and 1"):
-        load_prepared(folder)
+    for value, message in ((0.5, "labels other than 0, 1 and NaN"), (np.nan, "no known label")):
+        rows["labels"] = [np.full(3, value, dtype=np.float32)] * len(rows)
+        rows.to_parquet(path)
+        with pytest.raises(InputError, match=message):
+            load_prepared(folder)

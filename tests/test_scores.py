@@ -2,19 +2,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, multilabel_confusion_matrix
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    hamming_loss,
+    jaccard_score,
+    multilabel_confusion_matrix,
+    precision_score,
+    recall_score,
+)
+from sklearn.metrics import log_loss as sklearn_log_loss
 
-from movie_genres.scores import _RESAMPLED as RESAMPLED
 from movie_genres.scores import (
-    INTERVAL_SCORES,
     SCORE_NAMES,
     average_precision_per_label,
-    bootstrap_intervals,
+    brier_decomposition,
     brier_score,
+    co_confusion,
     compute_scores,
     confusion_counts,
     expected_calibration_error,
-    resample_weights,
+    log_loss,
 )
 
 RNG = np.random.default_rng(0)
@@ -50,30 +60,6 @@ def test_a_label_without_positives_has_no_average_precision() -> None:
     assert np.isnan(per_label[1])
 
 
-def test_resampled_scores_equal_scikit_learn_on_the_drawn_rows() -> None:
-    weights = resample_weights(len(Y_TRUE), 20, seed=1)
-    resampled = {name: RESAMPLED[name](weights, Y_TRUE, Y_PRED, Y_PROB) for name in INTERVAL_SCORES}
-    for number, drawn in enumerate(weights.astype(int)):
-        rows = np.repeat(np.arange(len(Y_TRUE)), drawn)
-        true, pred, prob = Y_TRUE[rows], Y_PRED[rows], Y_PROB[rows]
-        expected = {
-            "f1_micro": f1_score(true, pred, average="micro"),
-            "f1_macro": f1_score(true, pred, average="macro"),
-            "average_precision_macro": average_precision_score(true, prob, average="macro"),
-            "subset_accuracy": np.mean((true == pred).all(axis=1)),
-        }
-        for name, value in expected.items():
-            assert resampled[name][number] == pytest.approx(value), name
-
-
-def test_intervals_hold_the_score_and_depend_on_the_seed_alone() -> None:
-    scores = compute_scores(Y_TRUE, Y_PRED, Y_PROB)
-    intervals = bootstrap_intervals(Y_TRUE, Y_PRED, Y_PROB, seed=4)
-    for name, (low, high) in intervals.items():
-        assert low < scores[name] < high
-    assert intervals == bootstrap_intervals(Y_TRUE, Y_PRED, Y_PROB, seed=4)
-
-
 def test_calibration_error_by_hand() -> None:
     y_true = np.array([0, 0, 1, 1])
     y_prob = np.array([0.1, 0.3, 0.6, 0.8])
@@ -87,3 +73,94 @@ def test_true_probabilities_have_a_small_calibration_error() -> None:
     y_prob = rng.random((50_000, 1))
     y_true = (rng.random((50_000, 1)) < y_prob).astype(int)
     assert expected_calibration_error(y_true, y_prob) < 0.01
+
+
+def reference_scores(true: np.ndarray, pred: np.ndarray, prob: np.ndarray) -> dict[str, float]:
+    """Every score by scikit-learn alone."""
+    quiet = {"zero_division": 0}
+    return {
+        **{f"f1_{a}": f1_score(true, pred, average=a, **quiet)
+           for a in ("micro", "macro", "weighted", "samples")},
+        **{f"precision_{a}": precision_score(true, pred, average=a, **quiet)
+           for a in ("micro", "macro")},
+        **{f"recall_{a}": recall_score(true, pred, average=a, **quiet) for a in ("micro", "macro")},
+        **{f"average_precision_{a}": average_precision_score(true, prob, average=a)
+           for a in ("micro", "macro")},
+        "subset_accuracy": accuracy_score(true, pred),
+        "jaccard_samples": jaccard_score(true, pred, average="samples", **quiet),
+        "hamming_loss": hamming_loss(true, pred),
+        "labels_per_row": pred.sum() / len(pred),
+    }  # fmt: skip
+
+
+def test_every_score_equals_scikit_learn() -> None:
+    assert compute_scores(Y_TRUE, Y_PRED, Y_PROB) == pytest.approx(
+        reference_scores(Y_TRUE, Y_PRED, Y_PROB)
+    )
+
+
+def test_a_film_of_which_nothing_is_known_changes_no_score() -> None:
+    unknown = np.full((5, 4), np.nan)
+    more = compute_scores(
+        np.vstack([Y_TRUE, unknown]),
+        np.vstack([Y_PRED, np.ones((5, 4), int)]),
+        np.vstack([Y_PROB, np.full((5, 4), 0.99)]),
+    )
+    expected = reference_scores(Y_TRUE, Y_PRED, Y_PROB)
+    del more["labels_per_row"], expected["labels_per_row"]  # that one is about what is given
+    assert more == pytest.approx(expected)
+
+
+def test_unknown_cells_count_in_nothing() -> None:
+    partly = Y_TRUE.astype(float)
+    partly[:20, 1] = np.nan
+    scores = compute_scores(partly, Y_PRED, Y_PROB)
+    per_label = [
+        f1_score(Y_TRUE[rows, label], Y_PRED[rows, label])
+        for label, rows in enumerate([slice(0, 60), slice(20, 60), slice(0, 60), slice(0, 60)])
+    ]
+    assert scores["f1_macro"] == pytest.approx(np.mean(per_label))
+    known = ~np.isnan(partly)
+    assert scores["f1_micro"] == pytest.approx(f1_score(Y_TRUE[known], Y_PRED[known]))
+    assert scores["hamming_loss"] == pytest.approx(np.mean(Y_TRUE[known] != Y_PRED[known]))
+    assert average_precision_per_label(partly, Y_PROB)[1] == pytest.approx(
+        average_precision_score(Y_TRUE[20:, 1], Y_PROB[20:, 1])
+    )
+    assert brier_score(partly, Y_PROB) == pytest.approx(np.mean((Y_TRUE - Y_PROB)[known] ** 2))
+    assert expected_calibration_error(partly[:, [1]], Y_PROB[:, [1]]) == pytest.approx(
+        expected_calibration_error(Y_TRUE[20:, [1]], Y_PROB[20:, [1]])
+    )
+    assert {cell: int(n[1]) for cell, n in confusion_counts(partly, Y_PRED).items()} == {
+        cell: int(n[1]) for cell, n in confusion_counts(Y_TRUE[20:], Y_PRED[20:]).items()
+    }
+    with pytest.raises(ValueError, match="nothing to score"):
+        compute_scores(np.full((2, 2), np.nan), np.zeros((2, 2)), np.zeros((2, 2)))
+
+
+def test_brier_score_and_log_loss_equal_scikit_learn() -> None:
+    true, prob = Y_TRUE[:, 0], np.clip(Y_PROB[:, 0], 0.01, 0.99)
+    assert brier_score(true, prob) == pytest.approx(brier_score_loss(true, prob))
+    assert log_loss(true, prob) == pytest.approx(sklearn_log_loss(true, prob))
+
+
+def test_the_parts_of_the_brier_score_make_it_up() -> None:
+    rng = np.random.default_rng(3)
+    prob = rng.random(20_000)
+    true = (rng.random(20_000) < prob).astype(int)
+    for distorted in (prob, prob**2, np.full_like(prob, 0.5)):
+        parts = brier_decomposition(true, distorted)
+        whole = parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"]
+        assert whole == pytest.approx(brier_score(true, distorted))
+    # True probabilities: E[p(1 - p)] = 1/6, of an uncertainty of 1/4.
+    assert brier_decomposition(true, prob)["miscalibration"] == pytest.approx(0, abs=0.002)
+    assert brier_decomposition(true, prob)["discrimination"] == pytest.approx(1 / 12, abs=0.005)
+    # Squared, the ranking is the same, and E[(p^2 - p)^2] = 1/30 is what calibration would win.
+    assert brier_decomposition(true, prob**2)["miscalibration"] == pytest.approx(1 / 30, abs=0.003)
+    assert brier_decomposition(true, np.full(20_000, 0.5))["discrimination"] == pytest.approx(0)
+
+
+def test_co_confusion_by_hand() -> None:
+    y_true = np.array([[1, 0, 0], [1, 0, 1], [1, 1, 0], [1, np.nan, 0]])
+    y_pred = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    # Genre 0 is missed in rows 0, 1 and 3; only row 0 gets a genre that is known to be wrong.
+    assert co_confusion(y_true, y_pred).tolist() == [[0, 1, 0, 2], [0, 0, 0, 1], [0, 0, 0, 0]]

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, jaccard_score
+from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from movie_genres.thresholds import (
-    OBJECTIVES,
-    POLICIES,
-    choose_policy,
-    decide,
-    objective_value,
-    search_global_threshold,
-    search_label_thresholds,
-    tune_policy,
-)
+from movie_genres.objectives import OBJECTIVES, objective_value
+from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
 REFERENCE = {
     "f1_micro": lambda t, p: f1_score(t, p, average="micro", zero_division=0),
@@ -88,46 +82,109 @@ def test_neighbouring_floating_point_numbers_are_kept_apart() -> None:
         assert (decide(y_prob, search_global_threshold(y_true, y_prob)) == y_true).all()
 
 
-def test_the_fitted_policies_beat_half_on_the_rows_they_were_fitted_on() -> None:
-    rng = np.random.default_rng(5)
-    y_true = (rng.random((300, 5)) < 0.2).astype(int)
-    y_prob = np.clip(0.3 * y_true + 0.3 * rng.random((300, 5)), 0, 1)
-    values = {
-        policy: objective_value(
-            y_true, decide(y_prob, tune_policy(policy, y_true, y_prob)), "f1_micro"
-        )
-        for policy in POLICIES
-    }
-    assert values["global"] > values["fixed_0.5"]
-    own = tune_policy("per_genre", y_true, y_prob)
-    shared = tune_policy("global", y_true, y_prob)
-    shrunk = tune_policy("shrunk", y_true, y_prob)
-    assert ((shrunk - own) * (shrunk - shared) <= 1e-12).all()  # between the two
-
-
-def test_a_genre_without_positives_takes_the_global_threshold() -> None:
-    y_true = np.array([[1, 0], [1, 0], [0, 0], [0, 0]])
-    y_prob = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.1], [0.2, 0.1]])
-    assert tune_policy("per_genre", y_true, y_prob)[1] == tune_policy("global", y_true, y_prob)[1]
-
-
-def test_the_policy_is_chosen_on_rows_its_thresholds_have_not_seen() -> None:
-    # Ten positives per rare label and noise for scores: own thresholds fit noise and lose.
-    rng = np.random.default_rng(1)
-    y_true = (rng.random((100, 12)) < 0.1).astype(int)
-    y_prob = rng.random((100, 12))
-    halves = np.arange(50), np.arange(50, 100)
-    folds = [(halves[0], halves[1], y_prob), (halves[1], halves[0], y_prob)]
-    choice = choose_policy(y_true, folds)
-    own_in_sample = decide(y_prob, tune_policy("per_genre", y_true, y_prob))
-    assert objective_value(y_true, own_in_sample, "f1_micro") > choice.values["per_genre"]
-    assert choice.policy == max(choice.values, key=lambda policy: choice.values[policy])
-
-
 def test_wrong_shapes_and_names_are_refused() -> None:
     with pytest.raises(ValueError, match="shapes differ"):
         search_global_threshold(np.zeros((2, 2)), np.zeros((2, 3)))
     with pytest.raises(ValueError, match="unknown objective 'f2'"):
         search_global_threshold(np.zeros((2, 2)), np.zeros((2, 2)), "f2")
-    with pytest.raises(ValueError, match="unknown policy 'best'"):
-        tune_policy("best", np.ones((2, 2)), np.ones((2, 2)))
+    for name in ("recall_at_precision_", "recall_at_precision_0", "recall_at_precision_high"):
+        with pytest.raises(ValueError, match="unknown objective 'recall_at_precision_"):
+            search_label_thresholds(np.zeros((2, 2)), np.zeros((2, 2)), name)
+
+
+def every_threshold_vector(y_prob: np.ndarray) -> list[np.ndarray]:
+    cuts = [every_cut(y_prob[:, label]) for label in range(y_prob.shape[1])]
+    return [np.array(vector) for vector in itertools.product(*cuts)]
+
+
+def test_joint_micro_f1_finds_what_brute_force_over_all_vectors_finds() -> None:
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        y_true = (rng.random((int(rng.integers(2, 8)), 3)) < 0.4).astype(int)
+        y_prob = rng.integers(0, 5, y_true.shape) / 4
+        thresholds = search_label_thresholds(y_true, y_prob, "f1_micro")
+        # A label without positives has no threshold of its own; at its best it predicts nothing.
+        thresholds = np.where(np.isnan(thresholds), 2.0, thresholds)
+        reached = REFERENCE["f1_micro"](y_true, decide(y_prob, thresholds))
+        vectors = every_threshold_vector(y_prob)
+        best = max(REFERENCE["f1_micro"](y_true, decide(y_prob, vector)) for vector in vectors)
+        assert reached == pytest.approx(best, abs=1e-12), seed
+
+
+def test_joint_micro_f1_is_no_worse_than_one_threshold_or_own_f1() -> None:
+    rng = np.random.default_rng(3)
+    y_true = (rng.random((400, 6)) < [0.5, 0.3, 0.2, 0.1, 0.05, 0.02]).astype(int)
+    y_prob = np.clip(0.2 * y_true + 0.8 * rng.random(y_true.shape), 0, 1)
+    joint, own = (
+        objective_value(
+            y_true, decide(y_prob, search_label_thresholds(y_true, y_prob, name)), "f1_micro"
+        )
+        for name in ("f1_micro", "f1_macro")
+    )
+    shared = decide(y_prob, search_global_threshold(y_true, y_prob))
+    assert joint > own
+    assert joint > objective_value(y_true, shared, "f1_micro")
+
+
+@pytest.mark.parametrize("minimum", [0.3, 0.5, 0.8, 1.0])
+def test_the_most_recall_under_a_minimum_precision_equals_brute_force(minimum: float) -> None:
+    def best_recall(true: np.ndarray, prob: np.ndarray) -> float:
+        recalls = [0.0]  # nothing predicted: no wrong genre
+        for cut in every_cut(prob):
+            pred = prob >= cut
+            if pred.any() and precision_score(true, pred) >= minimum:
+                recalls.append(recall_score(true, pred))
+        return max(recalls)
+
+    name = f"recall_at_precision_{minimum}"
+    for seed in range(12):
+        y_true, y_prob = random_case(seed)
+        if not y_true.any():
+            continue
+        threshold = search_global_threshold(y_true, y_prob, name)
+        reached = objective_value(y_true, decide(y_prob, threshold), name)
+        assert reached == pytest.approx(best_recall(y_true.ravel(), y_prob.ravel()))
+        own = search_label_thresholds(y_true, y_prob, name)
+        for label in np.flatnonzero(y_true.any(axis=0)):
+            true, prob = y_true[:, label], y_prob[:, label]
+            recall = recall_score(true, prob >= own[label])
+            assert recall == pytest.approx(best_recall(true, prob)), seed
+
+
+def test_a_precision_that_is_missed_is_worth_less_than_any_recall() -> None:
+    y_true = np.array([[1], [0], [0], [0]])
+    nothing, all_given = np.zeros((4, 1)), np.ones((4, 1))
+    assert objective_value(y_true, nothing, "recall_at_precision_0.5") == 0
+    assert objective_value(y_true, all_given, "recall_at_precision_0.5") == -0.25
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "recall_at_precision_0.5"])
+def test_unknown_cells_change_no_threshold(objective: str) -> None:
+    """Cells that are NaN must count as if they were not there, whatever their score."""
+    for seed in range(20):
+        y_true, y_prob = random_case(seed)
+        unknown = np.random.default_rng(seed + 100).random(y_true.shape) < 0.3
+        partly = np.where(unknown, np.nan, y_true)
+        known_rows = ~unknown.all(axis=1)
+        if not known_rows.any() or not (partly == 1).any():
+            continue
+        moved = np.where(unknown, 1 - y_prob, y_prob)
+        for search in (search_global_threshold, search_label_thresholds):
+            assert np.array_equal(
+                search(partly, y_prob, objective), search(partly, moved, objective), equal_nan=True
+            )
+        # An unknown cell that is neither true nor predicted changes no F1 and no row's rightness.
+        pred = np.where(unknown, 0, decide(y_prob, 0.5))
+        if objective in REFERENCE and not unknown.all(axis=0).any():
+            expected = REFERENCE[objective](np.nan_to_num(partly)[known_rows], pred[known_rows])
+            assert objective_value(partly, decide(y_prob, 0.5), objective) == pytest.approx(
+                expected
+            )
+
+
+def test_never_empty_gives_the_most_probable_genre_where_none_passes() -> None:
+    y_prob = np.array([[0.2, 0.4, 0.4], [0.6, 0.1, 0.7], [0.1, 0.1, 0.3]])
+    thresholds = np.array([0.5, 0.5, 0.2])
+    assert decide(y_prob, thresholds).tolist() == [[0, 0, 1], [1, 0, 1], [0, 0, 1]]
+    assert decide(y_prob, 0.5).tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
+    assert decide(y_prob, 0.5, never_empty=True).tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 1]]

@@ -1,0 +1,101 @@
+"""predictions.parquet: what a model says and decides about each film of a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from movie_genres.errors import InputError
+from movie_genres.intervals import Difference, paired_differences
+
+_ARRAYS = ("y_true", "probabilities", "y_pred")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of one model on one split; arrays of shape (n_films, n_labels)."""
+
+    labels: list[str]
+    ids: list[str]
+    texts: list[str]
+    y_true: np.ndarray
+    """Multi-hot, NaN where unknown."""
+    y_prob: np.ndarray
+    y_pred: np.ndarray
+
+    def write(self, path: Path) -> None:
+        """Columns id, text, y_true, probabilities, y_pred; the genre names in the file's notes."""
+        table = pd.DataFrame({"id": self.ids, "text": self.texts})
+        for name, values, kind in zip(
+            _ARRAYS, (self.y_true, self.y_prob, self.y_pred), ("float32", "float64", "int8"),
+            strict=True,
+        ):  # fmt: skip
+            table[name] = list(values.astype(kind))
+        table.attrs["labels"] = self.labels
+        table.to_parquet(path, index=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Predictions:
+        """Raises: InputError: If the file is missing or was not written by `write`."""
+        try:
+            table = pd.read_parquet(path)
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist") from None
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise InputError(f"{path} cannot be read as Parquet: {error}") from None
+        missing = [name for name in ("id", "text", *_ARRAYS) if name not in table]
+        if missing or "labels" not in table.attrs or not len(table):
+            raise InputError(
+                f"{path} is no predictions.parquet of this version (no {', '.join(missing)}"
+                f"{'' if missing else 'films or genre names'}); finetune.py and "
+                "evaluate_model.py write one"
+            )
+        arrays = [np.array(table[name].tolist()) for name in _ARRAYS]
+        return cls(table.attrs["labels"], table["id"].tolist(), table["text"].tolist(), *arrays)
+
+    def order_as(self, other: Predictions) -> Predictions:
+        """The same films in another file's order.
+
+        Raises:
+            InputError: If the files are about other genres or films, or call other labels true:
+                then their scores cannot be compared.
+        """
+        if self.labels != other.labels:
+            differing = sorted(set(self.labels) ^ set(other.labels))
+            raise InputError(f"the two files have other genres ({', '.join(differing) or 'order'})")
+        place = {name: row for row, name in enumerate(self.ids)}
+        if set(place) != set(other.ids):
+            common = len(set(place) & set(other.ids))
+            raise InputError(
+                f"the two files are about other films: {len(place):,} and {len(other.ids):,}, "
+                f"{common:,} in both; compare models on the same test split"
+            )
+        rows = [place[name] for name in other.ids]
+        ordered = replace(
+            self,
+            ids=list(other.ids),
+            texts=[self.texts[row] for row in rows],
+            y_true=self.y_true[rows], y_prob=self.y_prob[rows], y_pred=self.y_pred[rows],
+        )  # fmt: skip
+        unequal = ~np.isclose(ordered.y_true, other.y_true, equal_nan=True).all(axis=1)
+        if unequal.any():
+            first = other.ids[int(np.flatnonzero(unequal)[0])]
+            raise InputError(
+                f"the two files call other genres true for {int(unequal.sum()):,} film(s), "
+                f"{first!r} for one; compare models on the same labels"
+            )
+        return ordered
+
+
+def compare(a: Predictions, b: Predictions, *, seed: int = 0) -> dict[str, Difference]:
+    """Paired bootstrap of two models on the same films: a - b, by score.
+
+    Raises:
+        InputError: If the two are not about the same films, genres and labels.
+    """
+    b = b.order_as(a)
+    return paired_differences(a.y_true, (a.y_pred, a.y_prob), (b.y_pred, b.y_prob), seed=seed)

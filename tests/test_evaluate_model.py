@@ -1,0 +1,107 @@
+"""evaluate_model.py: judging a model again, and tuning it anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import evaluate_model
+from movie_genres.classifier import GenreClassifier, predict_logits
+from movie_genres.decisions import StoredCalibration
+from movie_genres.errors import InputError
+from movie_genres.objectives import OBJECTIVES
+from movie_genres.predictions import Predictions
+
+Arguments = Callable[..., list[str]]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_evaluate_model_repeats_the_report_and_retunes_for_another_objective(
+    finished_run: Path, prepared_folder: Path, tmp_path: Path
+) -> None:
+    common = ["--model", str(finished_run / "model"), "--dataset-dir", str(prepared_folder)]
+    assert evaluate_model.main([*common, "--output-dir", str(tmp_path / "again")]) == 0
+    first, again = (read_json(f / "metrics.json") for f in (finished_run, tmp_path / "again"))
+    assert again["test"]["chosen"] == pytest.approx(first["test"]["chosen"])
+    assert again["calibration"]["before"] == pytest.approx(first["calibration"]["before"], abs=1e-5)
+    assert not (tmp_path / "again" / "model").exists()
+
+    retuned = tmp_path / "retuned"
+    assert evaluate_model.main([*common, "--output-dir", str(retuned), "--retune"]) == 0
+    # The calibration was undone before it was fitted again, so nothing has moved.
+    config, old = (read_json(f / "model" / "config.json") for f in (retuned, finished_run))
+    assert config["calibration"]["method"] == old["calibration"]["method"]
+    for key in ("slope", "shift"):
+        assert config["calibration"][key] == pytest.approx(old["calibration"][key], abs=1e-3)
+    assert read_json(retuned / "metrics.json")["test"]["chosen"] == pytest.approx(
+        first["test"]["chosen"], abs=1e-6
+    )
+    macro = tmp_path / "macro"
+    flags = ["--output-dir", str(macro), "--retune", "--objective", "f1_macro"]
+    assert evaluate_model.main([*common, *flags]) == 0
+    assert read_json(macro / "model" / "config.json")["threshold_objective"] == "f1_macro"
+
+
+def test_a_stored_calibration_is_undone_exactly(finished_run: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    labels = classifier.decisions.labels
+    stored = StoredCalibration.of_config(classifier.model, labels)
+    logits = predict_logits(classifier.model, classifier.tokenizer, ["the ghost"], max_length=32)
+    assert np.allclose(stored.map.logits(stored.undo(logits)), logits, atol=1e-9)
+
+
+def test_a_model_of_other_genres_is_refused(
+    finished_run: Path, films_csv: Path, tmp_path: Path
+) -> None:
+    import prepare_dataset
+
+    rows = films_csv.read_text().replace("Horror", "Mystery")
+    films_csv.write_text(rows)
+    other = tmp_path / "other"
+    prepare_dataset.main(
+        ["--source", str(films_csv), "--output-dir", str(other), "--min-genre-count", "5"]
+    )
+    arguments = ["--model", str(finished_run / "model"), "--dataset-dir", str(other)]
+    with pytest.raises(InputError, match="model only: Horror; data only: Mystery"):
+        evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "out")])
+
+
+def test_decisions_for_a_minimum_precision_and_without_empty_films(
+    finished_run: Path, prepared_folder: Path, tmp_path: Path
+) -> None:
+    common = ["--model", str(finished_run / "model"), "--dataset-dir", str(prepared_folder)]
+    flags = ["--retune", "--objective", "recall_at_precision_0.9", "--never-empty"]
+    out = tmp_path / "careful"
+    assert evaluate_model.main([*common, "--output-dir", str(out), *flags]) == 0
+    metrics, config = read_json(out / "metrics.json"), read_json(out / "model" / "config.json")
+    assert metrics["objective"] == config["threshold_objective"] == "recall_at_precision_0.9"
+    assert config["never_empty"] is True
+    assert set(metrics["objectives"]) == {"recall_at_precision_0.9", *OBJECTIVES}
+    again = Predictions.read(out / "predictions.parquet")
+    assert again.y_pred.any(axis=1).all()
+    films = GenreClassifier.from_pretrained(str(out / "model"))(again.texts)
+    decided = [[genre in film.genres for genre in again.labels] for film in films]
+    assert np.array_equal(decided, again.y_pred)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--objective", "f1_macro"], "goes with --retune"),
+        (["--never-empty"], "goes with --retune"),
+        (["--retune", "--objective", "f2"], "unknown objective 'f2'"),
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(
+    tmp_path: Path, flags: list[str], message: str
+) -> None:
+    common = ["--model", ".", "--dataset-dir", ".", "--output-dir", str(tmp_path / "out")]
+    with pytest.raises(InputError, match=message):
+        evaluate_model.main([*common, *flags])

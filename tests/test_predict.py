@@ -1,0 +1,192 @@
+"""predict.py and GenreClassifier: a trained model at use."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from transformers import pipeline
+
+import predict
+from movie_genres.classifier import GenreClassifier
+from movie_genres.errors import InputError
+
+Arguments = Callable[..., list[str]]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_padding_and_batch_size_do_not_change_a_film_s_probabilities(finished_run: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    texts = ["the ghost", "a sheriff finds the old saloon and " * 5, "jokes with a friend"]
+    together = classifier.probabilities(texts)
+    alone = np.concatenate([classifier.probabilities([text]) for text in texts])
+    assert np.allclose(together, alone, atol=1e-6)
+    assert np.allclose(together, classifier.probabilities(texts, batch_size=2), atol=1e-6)
+
+
+def test_texts_are_cut_where_training_cut_them(finished_run: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    assert classifier.max_length == 32
+    text = " ".join(["ghost"] * 40)
+    longer = classifier.probabilities([text, text + " saloon" * 40])
+    assert np.array_equal(longer[0], longer[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("model.safetensors", b"cut"), ("config.json", b"{"), ("tokenizer.json", b"{}")],
+)
+def test_a_damaged_model_is_refused_in_one_line(
+    finished_run: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    shutil.copytree(finished_run / "model", tmp_path / "model")
+    (tmp_path / "model" / name).write_bytes(content)
+    with pytest.raises(InputError, match="cannot be loaded") as caught:
+        GenreClassifier.from_pretrained(str(tmp_path / "model"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_film_without_a_plot_gets_no_genre(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = pd.DataFrame({"title": ["Ghost", "Film 2"], "plot": [None, "ghost blood cellar curse"]})
+    films.to_parquet(tmp_path / "films.parquet")
+    flags = ["--input", str(tmp_path / "films.parquet"), "--output", str(tmp_path / "out.jsonl")]
+    assert predict.main(["--model", str(finished_run / "model"), *flags]) == 0
+    assert "1 of 2 films have no plot" in capsys.readouterr().err
+    assert pd.read_json(tmp_path / "out.jsonl", lines=True)["genres"][0] == []
+
+
+def test_stale_thresholds_are_noticed(finished_run: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(finished_run / "model", model)
+    config = read_json(model / "config.json")
+    config["id2label"]["1"] = "Mystery"
+    config["label2id"] = {name: int(index) for index, name in config["id2label"].items()}
+    (model / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="tuned for another label list"):
+        GenreClassifier.from_pretrained(str(model))
+
+
+def test_predict_prints_titles_genres_and_probabilities(
+    finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(finished_run / "model")
+    plot = "ghost blood cellar scream curse the old house"
+    assert predict.main(["--model", model, "--title", "Film 3", plot]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Film 3"
+    expected = GenreClassifier.from_pretrained(model)([plot], ["Film 3"])[0].genres
+    assert [line.split() for line in printed[1:]] == [
+        [genre, f"{probability:.2f}"] for genre, probability in expected.items()
+    ]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{plot}\n\nsheriff saloon desert\n"))
+    assert predict.main(["--model", model]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if not line.startswith(" ")] == [plot, "sheriff saloon desert"]
+
+
+@pytest.mark.parametrize("suffix", predict.SUFFIXES)
+def test_predict_reads_and_writes_files(finished_run: Path, tmp_path: Path, suffix: str) -> None:
+    films = pd.DataFrame({"title": ["Film 1", "Film 2"], "plot": ["ghost blood", "saloon horse"]})
+    source, output = tmp_path / f"films{suffix}", tmp_path / f"genres{suffix}"
+    if suffix == ".csv":
+        films.to_csv(source, index=False)
+    elif suffix == ".jsonl":
+        films.to_json(source, orient="records", lines=True)
+    else:
+        films.to_parquet(source)
+    model = str(finished_run / "model")
+    assert predict.main(["--model", model, "--input", str(source), "--output", str(output)]) == 0
+    expected = GenreClassifier.from_pretrained(model)(
+        films["plot"].tolist(), films["title"].tolist()
+    )
+    if suffix == ".csv":
+        written = pd.read_csv(output, keep_default_na=False)
+        genres = [cell.split("|") if cell else [] for cell in written["genres"]]
+    else:
+        written = (
+            pd.read_json(output, lines=True) if suffix == ".jsonl" else pd.read_parquet(output)
+        )
+        genres = [list(cell) for cell in written["genres"]]
+    assert written["title"].tolist() == ["Film 1", "Film 2"]
+    assert genres == [list(prediction.genres) for prediction in expected]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "/nowhere", "a plot"], "is no model folder"),
+        (["--model", ".", "--input", "films.csv"], "--input and --output go together"),
+        (["--model", ".", "--input", "a.txt", "--output", "b.csv"], "must end in one of"),
+        (["--model", ".", "--title", "Jaws", "a", "b"], "--title goes with exactly one plot"),
+        (["--model", ".", "  "], "no plot given"),
+    ],
+)
+def test_predict_refuses_bad_input(flags: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        predict.main(flags)
+
+
+def test_a_model_without_thresholds_is_refused_for_decisions(tiny_encoder: Path) -> None:
+    with pytest.raises(InputError, match="no thresholds in its config.json"):
+        GenreClassifier.from_pretrained(str(tiny_encoder))
+
+
+def test_pipeline_and_classifier_agree_on_one_text(finished_run: Path) -> None:
+    model = str(finished_run / "model")
+    scores = pipeline("text-classification", model=model)("the ghost", top_k=None, truncation=True)
+    prediction = GenreClassifier.from_pretrained(model)(["the ghost"])[0]
+    assert {s["label"]: s["score"] for s in scores} == pytest.approx(
+        prediction.probabilities, abs=1e-6
+    )
+
+
+def test_thresholds_for_another_objective_and_one_of_the_user_s_own(finished_run: Path) -> None:
+    model = str(finished_run / "model")
+    config = read_json(finished_run / "model" / "config.json")
+    macro = GenreClassifier.from_pretrained(model, objective="f1_macro").decisions
+    stored = config["thresholds_for_other_objectives"]["f1_macro"]["thresholds"]
+    assert macro.thresholds.tolist() == [stored[label] for label in macro.labels]
+    chosen = GenreClassifier.from_pretrained(model, objective=config["threshold_objective"])
+    assert chosen.decisions.thresholds.tolist() == list(
+        GenreClassifier.from_pretrained(model).decisions.thresholds
+    )
+    plots = ["the ghost", "the sheriff and the wedding"]
+    for film in GenreClassifier.from_pretrained(model, threshold=0.3)(plots):
+        expected = {genre for genre, p in film.probabilities.items() if p >= 0.3}
+        assert set(film.genres) == expected
+    with pytest.raises(InputError, match=r"recall_at_precision_0.9: .* has thresholds for f1_mic"):
+        GenreClassifier.from_pretrained(model, objective="recall_at_precision_0.9")
+    with pytest.raises(InputError, match=r"--threshold 1.5 is not in \[0, 1\]"):
+        GenreClassifier.from_pretrained(model, threshold=1.5)
+
+
+def test_no_film_with_a_plot_stays_without_a_genre_where_that_is_asked(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(finished_run / "model")
+    classifier = GenreClassifier.from_pretrained(model, threshold=1.0, never_empty=True)
+    film, blank = classifier(["the ghost", ""])
+    assert list(film.genres) == [max(film.probabilities, key=lambda g: film.probabilities[g])]
+    assert not blank.genres
+    flags = ["--model", model, "--threshold", "1"]
+    assert predict.main([*flags, "the ghost"]) == 0
+    assert "no genre reaches its threshold" in capsys.readouterr().out
+    assert predict.main([*flags, "--never-empty", "the ghost"]) == 0
+    assert next(iter(film.genres)) in capsys.readouterr().out.splitlines()[1]
+
+
+def test_one_threshold_of_the_user_s_own_needs_none_in_the_model(tiny_encoder: Path) -> None:
+    classifier = GenreClassifier.from_pretrained(str(tiny_encoder), threshold=0.0)
+    assert list(classifier(["the ghost"])[0].genres)

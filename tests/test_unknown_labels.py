@@ -1,0 +1,104 @@
+"""Labels that are not known (NaN): from the prepared folder to the report they count in nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from test_losses import step
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+import finetune
+from movie_genres.baselines import prior_logits, tfidf_logits
+from movie_genres.head import fit_probe
+from movie_genres.loading import load_prepared
+from movie_genres.losses import UNKNOWN, positive_weights, restore_unknown, weighted_bce_sum
+from movie_genres.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def partly_known(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared films, with a third of the cells unknown, unevenly: most in the first films."""
+    folder = tmp_path_factory.mktemp("partly") / "prepared"
+    shutil.copytree(prepared_folder, folder)
+    for path in sorted((folder / "data").glob("*.parquet")):
+        rows = pd.read_parquet(path)
+        rng = np.random.default_rng(len(rows))
+        labels = np.array(rows["labels"].tolist())
+        share = np.linspace(0.9, 0.0, min(8, len(rows)))
+        unknown = rng.random(labels.shape) < np.resize(share, len(rows))[:, None]
+        rows["labels"] = list(np.where(unknown, np.nan, labels).astype(np.float32))
+        rows.to_parquet(path)
+    return folder
+
+
+def test_the_loss_of_a_step_is_the_mean_over_its_known_cells_however_it_is_divided(
+    tiny_encoder: Path, partly_known: Path
+) -> None:
+    whole = step(1, 8, 1, tiny_encoder, partly_known)
+    labels = torch.tensor(restore_unknown(np.array(whole["labels"])))
+    known = ~labels.isnan()
+    # Unevenly: two processes of four films each do not see the same number of labels.
+    assert known[:4].sum() < known[4:].sum() - 3
+    weight = torch.tensor(whole["pos_weight"]).expand(labels.shape)
+    expected = binary_cross_entropy_with_logits(
+        torch.tensor(whole["logits"])[known], labels[known].float(), pos_weight=weight[known]
+    )
+    assert whole["loss"] == pytest.approx(expected.item(), abs=2e-4)
+    divided = step(2, 2, 2, tiny_encoder, partly_known)
+    for name in ("loss", "grad_norm"):
+        assert divided[name] == pytest.approx(whole[name], rel=1e-3), name
+
+
+def test_an_unknown_cell_has_no_gradient() -> None:
+    logits = torch.zeros(1, 3, requires_grad=True)
+    labels = torch.tensor([[1.0, UNKNOWN, 0.0]])
+    weighted_bce_sum(logits, labels, torch.ones(3)).backward()
+    assert logits.grad is not None
+    assert logits.grad.tolist() == [[-0.5, 0.0, 0.5]]
+
+
+def test_weights_probe_and_baselines_learn_from_known_films_alone() -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random((300, 2)) < 0.3).astype(float)
+    features = rng.normal(size=(300, 4)) + y[:, [0]]
+    texts = [f"word{int(true[0])} other{n % 7} film" for n, true in enumerate(y)]
+    partly = y.copy()
+    partly[100:, 0] = np.nan
+    assert positive_weights(partly, "balanced")[0] == positive_weights(y[:100], "balanced")[0]
+    assert prior_logits(partly, 1)[0, 0] == prior_logits(y[:100], 1)[0, 0]
+    probe = fit_probe(features, partly, np.ones(2), inverse_penalty=1.0)
+    standard = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
+    by_hand = LogisticRegression(C=1.0, max_iter=300).fit(standard[:100], y[:100, 0])
+    logits = features @ probe.weight.T + probe.bias
+    assert np.allclose(logits[:, 0], by_hand.decision_function(standard), atol=1e-3)
+    (given,) = tfidf_logits(texts, partly, texts[:5])
+    (fewer,) = tfidf_logits(texts[:100], y[:100], texts[:5])
+    (everything,) = tfidf_logits(texts, y, texts[:5])
+    assert np.allclose(given[:, 1], everything[:, 1])
+    # The words are weighed by all films, so that the likeness to the known films is not exact.
+    assert np.abs(given[:, 0] - fewer[:, 0]).max() < np.abs(given[:, 0] - everything[:, 0]).min()
+
+
+def test_a_run_on_partly_known_labels_ends_with_a_whole_report(
+    partly_known: Path, tiny_arguments: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    arguments = tiny_arguments(folder, "--num-train-epochs", "1")
+    arguments[arguments.index("--dataset-dir") + 1] = str(partly_known)
+    assert finetune.main(arguments) == 0
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    y_true = load_prepared(partly_known).y("test")
+    for name, label in zip(metrics["per_genre"], range(y_true.shape[1]), strict=True):
+        row = metrics["per_genre"][name]
+        counted = row["tp"] + row["fp"] + row["fn"] + row["tn"]
+        assert counted == (~np.isnan(y_true[:, label])).sum()
+    written = Predictions.read(folder / "predictions.parquet")
+    assert np.array_equal(written.y_true, y_true, equal_nan=True)
