@@ -1,6 +1,6 @@
 """The recipe over several seeds of split and training, beside TF-IDF on the same films.
 
-    python benchmarks/seeds.py --source movies.csv --seeds 10 11 12 13 14 \\
+    python -m benchmarks.seeds --source movies.csv --seeds 10 11 12 13 14 \\
         --work-dir runs/seeds --max-length 128
 
 Each seed prepares its own split and trains with the defaults of finetune.py; flags that this script

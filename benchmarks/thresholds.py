@@ -1,6 +1,6 @@
 """The exact threshold search beside a grid with scikit-learn, on a million made-up films.
 
-    python benchmarks/thresholds.py
+    python -m benchmarks.thresholds
 
 Both find one threshold for micro-F1 and one per genre for its F1, on the same scores. The grid is
 what people write: 0.05, 0.10, ..., 0.95 with `sklearn.metrics.f1_score`.
@@ -13,13 +13,10 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 from sklearn.metrics import f1_score
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
