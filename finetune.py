@@ -41,15 +41,18 @@ from movie_genres import devices
 from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
+from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.head import freeze_lower
+from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
 from movie_genres.loading import (
     LengthGroupedSampler,
     Prepared,
     load_prepared,
+    notes_on_genres,
     token_lengths,
     tokenize,
 )
@@ -107,6 +110,23 @@ class GenreTrainer(Trainer):
         # A step of which no label is known has no loss, and not 0 / 0.
         loss = total / torch.as_tensor(num_items_in_batch).clamp(min=1)
         return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The stock step.
+
+        Raises:
+            TrainingError: If its loss is not finite: nothing after it would be of use.
+        """
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            rates = [group["lr"] for group in self.optimizer.param_groups]  # type: ignore[union-attr]
+            raise TrainingError(
+                f"the loss of step {self.state.global_step + 1} is {loss.item()} (learning rate "
+                f"{max(rates):.1e}, {self.args.world_size} process(es)). Likely causes: a learning "
+                "rate that is too high (--learning-rate, a tenth of it), fp16 without the range "
+                "for this model (--precision float32 or bf16), an encoder whose weights are damaged"
+            )
+        return loss
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         self.sampler = LengthGroupedSampler(
@@ -169,7 +189,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
     if project.probe_c:
         start_head(trainer, run, project.probe_c, pos_weight)
-    train(trainer, run)
+    try:
+        train(trainer, run)
+    except TrainingStoppedError as stop:
+        if args.process_index == 0:
+            print(f"{stop}; the same command goes on from there", flush=True)
+        return stop.exit_code
     if trainer.is_world_process_zero():
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
         finish(trainer, project, run, prepared, encoder, loaded.tokenizer, pos_weight)
@@ -220,27 +245,44 @@ def build_trainer(
             f"{len(prepared.labels)} genres, in {project.precision}, "
             f"{args.world_size} process(es) on {args.device.type}"
         )
+        for line in notes_on_genres(prepared):
+            print(line)
         if loaded.random_start:
             print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
     return trainer
 
 
 def train(trainer: GenreTrainer, run: RunFolder) -> None:
-    """Train, from the last checkpoint if there is one, and load the best one."""
-    checkpoint = run.last_checkpoint()
-    if checkpoint is not None:
-        state = transformers.TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
+    """Train, from the newest intact checkpoint if there is one, and load the best one.
+
+    Raises:
+        TrainingStoppedError: If a signal asked to stop; the checkpoint to go on from is written.
+    """
+    restart = find_restart(run.checkpoints)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        for checkpoint, damage in restart.damaged.items():
+            print(f"{checkpoint} cannot be used and is removed: {damage}")
+        remove_damaged(restart)
+    trainer.accelerator.wait_for_everyone()
+    if restart.checkpoint is not None:
+        state = transformers.TrainerState.load_from_json(
+            str(restart.checkpoint / "trainer_state.json")
+        )
         seconds = [log["seconds"] for log in state.log_history]
         trainer.continue_clock(max([trainer.seconds_before, *seconds]))
         if trainer.is_world_process_zero():
-            print(f"going on from {checkpoint}", flush=True)
+            print(f"going on from {restart.checkpoint}", flush=True)
         control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
         if control.get("should_training_stop") and state.best_model_checkpoint:
             # It was stopped early; the Trainer would forget that and train one more epoch.
             trainer.state = state
             trainer._load_best_model()
             return
-    trainer.train(resume_from_checkpoint=checkpoint)
+    checkpoints = SafeCheckpoints(trainer)
+    trainer.add_callback(checkpoints)
+    with checkpoints:
+        trainer.train(resume_from_checkpoint=str(restart.checkpoint or "") or None)
 
 
 def finish(

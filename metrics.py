@@ -54,6 +54,8 @@ class GenreMetrics:
     labels: list[str]
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     """2x2 counts per genre at the best global threshold of the last evaluation."""
+    constant: bool = False
+    """Whether the last evaluation gave every film the same probabilities (to 1e-4)."""
 
     def __call__(self, prediction: Any) -> dict[str, float]:
         """Sweep the thresholds over one evaluation.
@@ -64,6 +66,7 @@ class GenreMetrics:
         """
         y_true = restore_unknown(np.asarray(prediction.label_ids))
         y_prob = expit(np.asarray(prediction.predictions, dtype=np.float64))
+        self.constant = bool(np.ptp(y_prob, axis=0).max() < 1e-4)
         threshold = search_global_threshold(y_true, y_prob)
         y_pred = decide(y_prob, threshold)
         scores = compute_scores(y_true, y_pred, y_prob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from transformers.integrations import TensorBoardCallback
 from movie_genres.files import write_json
 from movie_genres.plots import plot_confusion_matrices
 
+SECONDS_PER_LINE = 60
+"""Where there is no terminal and so no bar: often enough to see that it lives, and a log of hours
+stays readable."""
+
 
 class ReadableProgress(ProgressCallback):
     """The stock progress bar (none where there is no terminal), with sentences instead of dicts."""
@@ -20,8 +25,11 @@ class ReadableProgress(ProgressCallback):
     def __init__(self, show_bar: bool) -> None:
         super().__init__()
         self.show_bar = show_bar
+        self.began = self.last_line = time.monotonic()
+        self.first_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.began, self.first_step = time.monotonic(), state.global_step
         if self.show_bar:
             super().on_train_begin(args, state, control, **kwargs)
 
@@ -38,13 +46,23 @@ class ReadableProgress(ProgressCallback):
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        line = describe(logs or {}, state)
+        logs, now = logs or {}, time.monotonic()
+        line = describe(logs, state)
         if not state.is_world_process_zero or line is None:
             return
         if self.training_bar is not None:
             self.training_bar.write(line)
-        else:
+        elif "eval_loss" in logs:
             print(line, flush=True)
+        elif now - self.last_line >= SECONDS_PER_LINE:
+            self.last_line = now
+            print(f"{line}, {self.remaining(state, now)} left", flush=True)
+
+    def remaining(self, state: Any, now: float) -> str:
+        """By the pace of this sitting so far, evaluations and checkpoints included."""
+        pace = (now - self.began) / max(1, state.global_step - self.first_step)
+        seconds = round(pace * (state.max_steps - state.global_step))
+        return f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.training_bar is not None:
@@ -85,7 +103,14 @@ class EvaluationFiles(TrainerCallback):
     ) -> None:
         if not state.is_world_process_zero:
             return
-        confusion = self.trainer.compute_metrics.confusion  # type: ignore[union-attr]
+        scored: Any = self.trainer.compute_metrics
+        confusion = scored.confusion
+        if scored.constant:
+            print(
+                "warning: the model gives every validation film the same probabilities. Likely "
+                "causes: a learning rate that is too high or 0, texts that are all alike",
+                flush=True,
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(
             self.folder / f"step-{state.global_step:06d}.json",

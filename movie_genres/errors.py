@@ -1,5 +1,9 @@
-"""Bad input: the one error that every module raises for it."""
+"""What every module raises for bad input, and for work that cannot come to a good end."""
 
 
 class InputError(ValueError):
     """Something the user gave cannot be used; the message names it and the remedy, in one line."""
+
+
+class TrainingError(RuntimeError):
+    """The training went wrong; the message says where, and what the causes may be, in one line."""

@@ -77,7 +77,8 @@ def tune_and_judge(
         tuned.calibration.map.probabilities(logits),
         {"best": float(tuned.thresholds.by_policy["global"][0]), "fixed": 0.5},
     )
-    return replace(results, validation=tuned.validation, selection=_selection(tuned)), sweep
+    validation = tuned.validation_scores(y_validation)
+    return replace(results, validation=validation, selection=_selection(tuned)), sweep
 
 
 def judge_as_stored(
@@ -183,6 +184,6 @@ def _selection(tuned: Tuned) -> dict[str, object]:
         },
         "policy": {
             "adopted": tuned.thresholds.policy,
-            f"cross_validated_{tuned.thresholds.objective}": tuned.policy_values,
+            f"cross_validated_{tuned.thresholds.objective}": tuned.choice.values,
         },
     }

@@ -92,6 +92,22 @@ def _check_split(folder: Path, split: str, rows: Dataset, n_labels: int) -> None
         raise InputError(f"{folder}: {split} has no known label at all; nothing can be judged")
 
 
+def notes_on_genres(prepared: Prepared) -> list[str]:
+    """Sentences about genres that no film of a split has, or that every film has."""
+    notes = []
+    for split, consequence in (
+        ("train", "learnt as a constant"),
+        ("validation", "decided by the threshold of the other genres"),
+    ):
+        y = prepared.y(split)
+        for value, films in ((1, "no film"), (0, "every film")):
+            seen = (y == value).any(axis=0)
+            genres = [prepared.labels[label] for label in np.flatnonzero(~seen)]
+            if genres:
+                notes.append(f"note: {films} of {split} has {', '.join(genres)}: {consequence}")
+    return notes
+
+
 def label_fingerprint(labels: Sequence[str]) -> str:
     """A short hash of an ordered label list, by which stale thresholds are noticed."""
     return hashlib.sha256(json.dumps(list(labels)).encode()).hexdigest()[:16]

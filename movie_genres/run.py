@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from transformers.trainer_utils import get_last_checkpoint
 
 from movie_genres.arguments import FinetuneArguments, ProjectArguments
 from movie_genres.errors import InputError
@@ -23,10 +22,13 @@ from movie_genres.loading import Prepared
 
 _VERSIONS = ("torch", "transformers", "datasets", "accelerate", "scikit-learn", "huggingface-hub")
 
+FORMAT = 2
+"""Of a run folder; another one is not read. 1 had checkpoints without a manifest."""
+
 _RECORD = "args.json"
 _OUTPUTS = (
     "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
-    "checkpoints", _RECORD,
+    "checkpoints",
 )  # fmt: skip
 
 # Arguments that change what is shown or where it runs, not what comes out.
@@ -72,9 +74,6 @@ class RunFolder:
         path = self.path / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    def last_checkpoint(self) -> str | None:
-        return get_last_checkpoint(str(self.checkpoints)) if self.checkpoints.is_dir() else None
-
     def check(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
         """See whether the run can start or go on here; changes nothing.
 
@@ -86,11 +85,21 @@ class RunFolder:
             InputError: If the path is no folder, holds something else, or a run of other arguments
                 or data (unless it is to be replaced).
         """
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if not self.path.exists():
+            return
+        # The record is the first file of a run; one killed just then has a part of it at most.
+        if self.path.is_dir() and {p.name for p in self.path.iterdir()} <= {f"{_RECORD}.new"}:
             return
         try:
             old = json.loads((self.path / _RECORD).read_text(encoding="utf-8"))
+            if old.get("format") != FORMAT and not overwrite:
+                raise InputError(
+                    f"{self.path} holds a run of another version of this project. Give "
+                    "--overwrite to start afresh, or another --output-dir"
+                )
             different = _differences(old, record)
+        except InputError:
+            raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             raise InputError(
                 f"--output-dir {self.path} holds something else than a run; name another folder"
@@ -102,14 +111,18 @@ class RunFolder:
             )
 
     def start(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Make the folder, or empty it of an earlier run, and write args.json."""
+        """Make the folder, or empty it of an earlier run, and write args.json.
+
+        In an order that leaves, wherever it is interrupted, a folder that `check` knows again.
+        """
         if overwrite:
             # metrics.json first: without it no one takes what is left for a complete run.
             for name in ("metrics.json", *_OUTPUTS):
                 path = self.path / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / _RECORD, record)
+        self.checkpoints.mkdir(exist_ok=True)
 
     def save_probe(self, head: LinearHead, seconds: float) -> None:
         """Keep the head that training starts from: for resuming, and as a baseline."""
@@ -132,6 +145,7 @@ def run_record(
     """Every argument of the run, package versions, labels and the dataset's fingerprint."""
     training = {k: v for k, v in args.to_dict().items() if not k.endswith("_token")}
     return {
+        "format": FORMAT,
         "project": asdict(project),
         "training": json.loads(json.dumps(training, default=str)),
         "dataset": {"fingerprint": prepared.fingerprint, "labels": prepared.labels},

@@ -12,14 +12,15 @@ import evaluate_model
 import metrics
 import predict
 import prepare_dataset
-from benchmarks import class_weights, seeds, thresholds
+from benchmarks import class_weights, seeds, soak, thresholds
 from movie_genres.arguments import parse_finetune_args
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
     "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py",
     "metrics.py", "benchmarks/RECIPE.md", "benchmarks/RESULTS.md",
-    "benchmarks/thresholds.py", "benchmarks/class_weights.py"))]  # fmt: skip
+    "benchmarks/thresholds.py", "benchmarks/class_weights.py",
+    "benchmarks/soak.py"))]  # fmt: skip
 PARSERS = {
     "prepare_dataset.py": prepare_dataset.parse_args,
     "predict.py": predict.parse_args,
@@ -29,6 +30,7 @@ PARSERS = {
     "benchmarks/seeds.py": seeds.parse_args,
     "benchmarks/thresholds.py": thresholds.parse_args,
     "benchmarks/class_weights.py": class_weights.parse_args,
+    "benchmarks/soak.py": soak.parse_args,
 }
 COMMAND = re.compile(r"(?:accelerate launch|python)(?: --\w+ \S+)* ((?:benchmarks/)?\w+\.py)(.*)")
 

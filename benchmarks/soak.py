@@ -1,0 +1,155 @@
+"""Kill preparation and training at random moments; what comes of the same commands given again?
+
+    python -m benchmarks.soak --kills 20
+
+Made-up films and a random BERT of a few kilobytes: a run takes seconds, most of them imports. Each
+round starts from nothing, is killed by SIGKILL at a moment drawn from the length of a whole run,
+and is then given the same two commands again, which must end with the metrics, thresholds and
+probabilities of a run that no one killed, to the last digit. Ends with 1 if one does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, logging
+
+ROOT = Path(__file__).parent.parent
+WORDS = {
+    "Comedy": ["jokes", "clumsy", "wedding", "prank"],
+    "Horror": ["ghost", "blood", "cellar", "curse"],
+    "Western": ["sheriff", "saloon", "desert", "gunfight"],
+}
+COMPARED = ("test", "validation", "thresholds", "per_genre", "baselines")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Kill and repeat.")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--most-seconds", type=int, default=1800, help="start no round after this")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    draw = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_films(folder / "films.csv")
+        make_encoder(folder / "encoder")
+        began = time.monotonic()
+        whole, took = run_whole(folder, folder / "whole")
+        print(f"a whole run takes {took:.1f} s", flush=True)
+        moments, different = [], 0
+        for number in range(args.kills):
+            if time.monotonic() - began > args.most_seconds:
+                break
+            moment = draw.uniform(0, took)
+            where = kill_once(folder, folder / "round", moment)
+            found, _ = run_whole(folder, folder / "round")
+            same = found == whole
+            different += not same
+            moments.append(moment)
+            print(f"{number + 1}: killed after {moment:.1f} s {where}: "
+                  f"{'the same' if same else 'DIFFERENT'}", flush=True)  # fmt: skip
+            shutil.rmtree(folder / "round")
+    print(f"{len(moments)} kills, {different} with another result, "
+          f"{time.monotonic() - began:.0f} s")  # fmt: skip
+    return 1 if different or not moments else 0
+
+
+def make_films(path: Path) -> None:
+    draw = random.Random(0)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "title", "overview", "genres"])
+        for number in range(400):
+            genres = draw.sample(sorted(WORDS), draw.choice([1, 1, 2]))
+            words = [draw.choice(WORDS[genre]) for genre in genres for _ in range(3)]
+            words += draw.choices(["the", "old", "house", "night", "train"], k=6)
+            draw.shuffle(words)
+            writer.writerow([number, f"Film {number}", f"{' '.join(words)} {number}",
+                             "|".join(genres)])  # fmt: skip
+
+
+def make_encoder(folder: Path) -> None:
+    folder.mkdir()
+    words = [word for words in WORDS.values() for word in words]
+    words += ["the", "old", "house", "night", "train", "film", *"0123456789"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    digits = [f"##{digit}" for digit in range(10)]
+    (folder / "vocab.txt").write_text("\n".join([*special, *words, *digits]), encoding="utf-8")
+    tokenizer = BertTokenizer(vocab=str(folder / "vocab.txt"), model_max_length=64)
+    tokenizer.save_pretrained(folder)
+    logging.disable_progress_bar()
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, initializer_range=0.3,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+
+
+def commands(folder: Path, work: Path) -> list[list[str]]:
+    prepare = ["prepare_dataset.py", "--source", str(folder / "films.csv"),
+               "--output-dir", str(work / "data"), "--min-genre-count", "5"]  # fmt: skip
+    train = ["finetune.py", "--model-name-or-path", str(folder / "encoder"),
+             "--dataset-dir", str(work / "data"), "--output-dir", str(work / "run"),
+             "--max-length", "32", "--frozen-share", "0", "--num-train-epochs", "6",
+             "--eval-strategy", "steps", "--eval-steps", "10", "--save-strategy", "steps",
+             "--save-steps", "10", "--learning-rate", "1e-3", "--precision", "float32"]  # fmt: skip
+    return [[sys.executable, str(ROOT / command[0]), *command[1:]] for command in (prepare, train)]
+
+
+def run_whole(folder: Path, work: Path) -> tuple[dict[str, Any], float]:
+    """Give both commands to their end: what came out, and the seconds."""
+    began = time.monotonic()
+    for command in commands(folder, work):
+        subprocess.run(command, check=True, capture_output=True, env=environment())
+    metrics = json.loads((work / "run" / "metrics.json").read_text(encoding="utf-8"))
+    predictions = pd.read_parquet(work / "run" / "predictions.parquet")
+    outcome = {name: metrics[name] for name in COMPARED}
+    outcome["probabilities"] = [values.tolist() for values in predictions["probabilities"]]
+    return outcome, time.monotonic() - began
+
+
+def kill_once(folder: Path, work: Path, moment: float) -> str:
+    """Give both commands and kill the one that runs at the moment; what was there by then."""
+    deadline = time.monotonic() + moment
+    for command in commands(folder, work):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        )
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            break
+    run = work / "run"
+    names = [path.name for path in [*run.glob("*"), *run.glob("checkpoints/*")]]
+    return f"with {', '.join(sorted(names))}" if names else "before training"
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

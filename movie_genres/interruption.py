@@ -1,0 +1,65 @@
+"""SIGTERM and Ctrl-C during training: finish the step, save a checkpoint, stop."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback
+
+from movie_genres.checkpoints import write_manifest
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class TrainingStoppedError(Exception):
+    """A signal asked for it, and the checkpoint is written."""
+
+    def __init__(self, signal_number: int, step: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}")
+        self.exit_code = 128 + signal_number
+
+
+class SafeCheckpoints(TrainerCallback):
+    """Declares each checkpoint complete, and writes one more before a signal ends the training.
+
+    A second signal ends the process at once. As a context manager it listens to the signals.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.signal = 0
+        self._earlier: dict[int, Any] = {}
+
+    def __enter__(self) -> SafeCheckpoints:
+        self._earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        signal.signal(number, self._earlier[number])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.world_size > 1:
+            # One process may have got the signal one step before the others.
+            noted = torch.tensor([self.signal], device=args.device)
+            self.signal = int(self.trainer.accelerator.gather(noted).max())
+        if self.signal:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Each process has written its own random state.
+        self.trainer.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            write_manifest(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+        if self.signal:
+            # By an exception, because a stop by `control` evaluates once more and would be kept
+            # in the checkpoint as if the training had come to its end.
+            raise TrainingStoppedError(self.signal, state.global_step)
