@@ -31,7 +31,7 @@ class SafeCheckpoints(TrainerCallback):
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.signal = 0
+        self.noted = self.stopping_for = 0
         self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> SafeCheckpoints:
@@ -43,15 +43,16 @@ class SafeCheckpoints(TrainerCallback):
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.signal = number
+        self.noted = number
         signal.signal(number, self._earlier[number])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.stopping_for = self.noted
         if args.world_size > 1:
-            # One process may have got the signal one step before the others.
-            noted = torch.tensor([self.signal], device=args.device)
-            self.signal = int(self.trainer.accelerator.gather(noted).max())
-        if self.signal:
+            # One process may have got the signal before the others; all must stop at one step.
+            noted = torch.tensor([self.noted], device=args.device)
+            self.stopping_for = int(self.trainer.accelerator.gather(noted).max())
+        if self.stopping_for:
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -59,7 +60,7 @@ class SafeCheckpoints(TrainerCallback):
         self.trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
             write_manifest(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
-        if self.signal:
+        if self.stopping_for:
             # By an exception, because a stop by `control` evaluates once more and would be kept
             # in the checkpoint as if the training had come to its end.
-            raise TrainingStoppedError(self.signal, state.global_step)
+            raise TrainingStoppedError(self.stopping_for, state.global_step)
