@@ -96,7 +96,8 @@ def check_model(place: Place, measured: Measured) -> list[str]:
         snippet.write_text(code, encoding="utf-8")
         request = {
             "kind": "model", "repo_id": place.repo_id, "revision": place.commit,
-            "texts": [measured.texts[row] for row in measured.tried], "snippet": str(snippet),
+            "folder": str(place.folder), "snippet": str(snippet),
+            "texts": [measured.texts[row] for row in measured.tried],
         }  # fmt: skip
         answers = run_trial(request, place)
     return [answers] if isinstance(answers, str) else check_answers(answers, measured)

@@ -22,11 +22,14 @@ def main() -> None:
     Path(sys.argv[2]).write_text(json.dumps(trial(**request)), encoding="utf-8")
 
 
-def try_model(repo_id: str, revision: str | None, texts: list[str], snippet: str) -> dict[str, Any]:
+def try_model(
+    repo_id: str, revision: str | None, folder: str, texts: list[str], snippet: str
+) -> dict[str, Any]:
     """Load a model in every way that its card names, and ask each the same.
 
     Args:
-        revision: None for a folder.
+        revision: The commit; None for a folder.
+        folder: The same files, as they lie on the disk.
         texts: As the column `text` has them.
         snippet: File with the code of the card, which defines `film`, `scores` and `genres`.
 
