@@ -147,13 +147,8 @@ def tendencies(per_genre: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
-    """Fill the template.
-
-    Raises:
-        jinja2.UndefinedError: If the template asks for a variable that is not given: a card with
-            an empty space is worse than none.
-    """
+def template_environment() -> jinja2.Environment:
+    """What the template is filled in by."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -164,5 +159,15 @@ def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return environment
+
+
+def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
+    """Fill the template.
+
+    Raises:
+        jinja2.UndefinedError: If the template asks for a variable that is not given: a card with
+            an empty space is worse than none.
+    """
+    template = template_environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(card_data=data.to_yaml(), **variables)

@@ -11,17 +11,19 @@ from conftest import ROOT
 import evaluate_model
 import predict
 import prepare_dataset
+import publish
 from benchmarks import seeds
 from movie_genres.arguments import parse_finetune_args
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
-    "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py",
+    "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py", "publish.py",
     "benchmarks/RECIPE.md", "benchmarks/RESULTS.md"))]  # fmt: skip
 PARSERS = {
     "prepare_dataset.py": prepare_dataset.parse_args,
     "predict.py": predict.parse_args,
     "evaluate_model.py": evaluate_model.parse_args,
+    "publish.py": publish.parse_args,
     "finetune.py": parse_finetune_args,
     "benchmarks/seeds.py": seeds.parse_args,
 }
