@@ -244,7 +244,9 @@ class Repository:
                 return action()
             except ValueError as error:  # the client's word for a card that the Hub does not take
                 raise InputError(f"{step}: {self._without_token(error)}") from None
-            except (_TryLaterError, HfHubHTTPError, RuntimeError) as error:
+            except (
+                _TryLaterError, HfHubHTTPError, RuntimeError, httpx2.TransportError
+            ) as error:  # fmt: skip
                 # What ends the upload of a large file comes wrapped in a RuntimeError; the Xet
                 # uploader raises bare ones for a broken connection.
                 cause = error.__cause__ if type(error) is RuntimeError else error
@@ -284,8 +286,15 @@ class Repository:
 
 
 def belongs(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a path, as seen from the repository's root, matches one of the patterns."""
-    return any(fnmatch(path, pattern) for pattern in patterns)
+    """Whether a path, as seen from the repository's root, matches one of the patterns.
+
+    A star stands for no slash: `*.safetensors` is a file at the root.
+    """
+    parts = path.split("/")
+    return any(
+        len(wanted) == len(parts) and all(map(fnmatch, parts, wanted))
+        for wanted in (pattern.split("/") for pattern in patterns)
+    )
 
 
 def _one_line(message: object) -> str:

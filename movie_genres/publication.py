@@ -121,8 +121,8 @@ def check_published(repository: Repository, staged: Staged, commit: str, scratch
         found = staged.gate(Place(pulled, staged.repo_id, commit, room, environment))
     if found:
         raise PublishError(
-            f"{repository.address(commit)} is not what was measured and should be reverted: "
-            f"{_told(found)}"
+            f"{repository.address(commit)} is not shown to be what was measured: {_told(found)}; "
+            "revert that commit, or publish again"
         )
 
 

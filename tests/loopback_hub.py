@@ -88,6 +88,8 @@ class Fault:
     """Do what was asked and close the connection without an answer."""
     corrupt: bool = False
     """Give other bytes than were stored, of the same number."""
+    truncate: bool = False
+    """Close the connection in the middle of the answer."""
     times: int = 1
 
 
@@ -186,6 +188,7 @@ class HubHandler(BaseHTTPRequestHandler):
             return
         self.corrupt = fault is not None and fault.corrupt
         self.lost = fault is not None and fault.lose_answer
+        self.truncated = fault is not None and fault.truncate
         try:
             self.dispatch()
         except RefusedError as refused:
@@ -212,7 +215,9 @@ class HubHandler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            broken = getattr(self, "truncated", False)
+            self.wfile.write(content[: len(content) // 2] if broken else content)
+            self.close_connection |= broken
 
     @property
     def json(self) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo, StoredFile
 
 from movie_genres.errors import InputError, PublishError
-from movie_genres.hub import LONGEST_WAIT, WAITS, HubTarget, Repository
+from movie_genres.hub import LONGEST_WAIT, WAITS, HubTarget, Repository, belongs
 
 NAME = "tester/movie-genres"
 PATTERNS = ("README.md", "config.json", "*.safetensors", "figures/*.png")
@@ -122,6 +122,21 @@ def test_what_may_go_well_another_time_is_tried_again_in_sight(
     assert len(printed.splitlines()) == len(waited) + printed.count("No files have been modified")
     assert published(hub.model(NAME)) == contents(folder) == before
     assert [oid for oid, *_ in hub.model(NAME).commits[1:]] == [commit]
+
+
+def test_a_download_that_breaks_off_goes_on(
+    hub: LoopbackHub, folder: Path, waits: list[float], tmp_path: Path
+) -> None:
+    repository, commit = upload(folder)
+    hub.faults.append(Fault("GET /cdn/", truncate=True, times=2))
+    pulled = repository.pull(commit, list(contents(folder)), tmp_path / "cache")
+    assert contents(pulled) == contents(folder)
+
+
+def test_a_star_stands_for_no_folder() -> None:
+    assert belongs("model.safetensors", PATTERNS) and belongs("figures/f1.png", PATTERNS)
+    assert not belongs("checkpoint-1/model.safetensors", PATTERNS)
+    assert not belongs("figures/old/f1.png", PATTERNS)
 
 
 @pytest.mark.parametrize("step", ["tag/", "refs", "HEAD .*README.md", "GET /cdn/"])

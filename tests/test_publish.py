@@ -25,9 +25,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import finetune
 import publish
 from movie_genres import trial
+from movie_genres.arguments import parse_finetune_args, take_hub_target
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, PublishError
 from movie_genres.gate import Place
+from movie_genres.hub import HubTarget
 from movie_genres.loading import load_prepared
 
 NAME = "tester/movie-genres"
@@ -178,19 +180,33 @@ def test_finetune_refuses_what_cannot_be_published_before_it_trains(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_wish_to_publish_is_taken_off_before_a_trainer_sees_it(tmp_path: Path) -> None:
+    flags = ["--output-dir", str(tmp_path), "--push_to_hub", "--hub_model_id", NAME]
+    flags += ["--hub_token", TOKEN]
+    _, args = parse_finetune_args([*flags, "--hub_private_repo", "False"])
+    assert take_hub_target(args) == (HubTarget(NAME, public=True), TOKEN)
+    assert not args.push_to_hub and args.hub_token is None and args.hub_model_id is None
+    assert take_hub_target(args) is None
+    for private in ([], ["--hub_private_repo", "True"]):
+        _, args = parse_finetune_args([*flags, *private])
+        assert take_hub_target(args) == (HubTarget(NAME, public=False), TOKEN)
+
+
 def test_only_what_belongs_is_listed_and_uploaded(
     hub: LoopbackHub, quick_trial: None, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("training_args.bin", "optimizer.pt", "pytorch_model.bin", "events.log", ".cache"):
+    (run / "model" / "checkpoint-10").mkdir()
+    for name in ("training_args.bin", "optimizer.pt", "pytorch_model.bin", "events.log", ".cache",
+                 "checkpoint-10/model.safetensors"):  # fmt: skip
         (run / "model" / name).write_bytes(b"not this")
     assert publish.main([str(run), "--repo-id", NAME, "--public"]) == 0
     printed = capsys.readouterr().out
     assert not hub.model(NAME).private
-    for path in (run / "model").iterdir():
-        belongs = path.read_bytes() != b"not this"
-        assert (path.name in hub.model(NAME).files) == belongs
-        shown = rf"{path.stat().st_size:,}  {path.name}" if belongs else rf"left out +{path.name}"
-        assert re.search(shown, printed), path.name
+    for name, content in contents(run / "model").items():
+        belongs = content != b"not this"
+        assert (name in hub.model(NAME).files) == belongs
+        shown = rf"{len(content):,}  {name}" if belongs else rf"left out +{name}"
+        assert re.search(shown, printed), name
     card = hub.model(NAME).files["README.md"].content.decode()
     assert f'model="{NAME}"' in card and "# movie-genres\n" in card
 
@@ -321,7 +337,8 @@ def test_a_commit_that_comes_back_otherwise_is_named_and_stays_private_without_a
     with pytest.raises(PublishError, match="came back with other content") as failure:
         publish.main([str(run), "--repo-id", NAME, "--public", "--tag", "v1.0"])
     repo = hub.model(NAME)
-    assert f"{NAME}/tree/{repo.head} is not what was measured and should be" in str(failure.value)
+    assert f"{NAME}/tree/{repo.head} is not shown to be what was" in str(failure.value)
+    assert "revert that commit" in str(failure.value)
     assert repo.private and repo.tags == {}
 
 
