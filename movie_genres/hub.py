@@ -25,14 +25,18 @@ from huggingface_hub import (
     set_client_factory,
 )
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import disable_progress_bars, validate_repo_id
+from huggingface_hub.utils import (
+    disable_progress_bars,
+    parse_ratelimit_headers,
+    validate_repo_id,
+)
 
 from movie_genres.errors import InputError, PublishError
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each new attempt: half a minute in all, which a restart of a server takes."""
-LONGEST_WAIT = 120.0
-"""Seconds; where the Hub asks for more, the user decides when to come back."""
+LONGEST_WAIT = 300.0
+"""Seconds, the Hub's window for counting requests; if it asks for more, the user may come back."""
 # A large commit is answered late, but no gateway waits longer; a connection is made at once.
 _TIMEOUT = httpx2.Timeout(90.0, connect=20.0)
 
@@ -83,10 +87,9 @@ class _OneAttemptClient(httpx2.Client):
             raise _TryLaterError(f"no answer from {request.url.host} ({reason})") from None
         if response.status_code == 429 or response.status_code >= 500:
             response.close()
-            asked = response.headers.get("Retry-After", "")
             raise _TryLaterError(
                 f"{request.url.host} answers {response.status_code} {response.reason_phrase}",
-                float(asked) if asked.isdigit() else 0.0,
+                _asked_wait(response.headers),
             )
         return response
 
@@ -295,6 +298,15 @@ def belongs(path: str, patterns: Sequence[str]) -> bool:
         len(wanted) == len(parts) and all(map(fnmatch, parts, wanted))
         for wanted in (pattern.split("/") for pattern in patterns)
     )
+
+
+def _asked_wait(headers: httpx2.Headers) -> float:
+    """Seconds that a server asks to wait: until its limit of requests is reset, or Retry-After."""
+    limit = parse_ratelimit_headers(headers)
+    if limit is not None and limit.remaining == 0:
+        return float(limit.reset_in_seconds)
+    asked = headers.get("Retry-After", "")
+    return float(asked) if asked.isdigit() else 0.0  # or a date, which no Hub has sent
 
 
 def _one_line(message: object) -> str:
