@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
 from movie_genres.card import BASELINE_NAMES, MODEL_INDEX
@@ -55,7 +56,11 @@ def published_card(content: str, repo_id: str) -> str:
 
 
 def _parsed(content: str) -> tuple[ModelCard, ModelCardData]:
-    card = ModelCard(content)
+    try:
+        card = ModelCard(content)
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"the front matter of README.md cannot be read: {reason}") from None
     assert isinstance(card.data, ModelCardData)  # what a ModelCard is typed to have is any card's
     return card, card.data
 

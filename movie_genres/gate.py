@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from movie_genres.card_reading import card_code, stale_figures
+from movie_genres.errors import InputError
 from movie_genres.scores import confusion_counts
 from movie_genres.thresholds import decide
 
@@ -30,6 +31,7 @@ TRIED_FILMS = 200
 """Spread evenly over the test split; a few seconds for a small model on a CPU."""
 
 
+_METRICS = {"per_genre", "thresholds", "test", "baselines", "intervals"}
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 """Environment of a process that must not ask the Hub."""
 
@@ -62,14 +64,21 @@ class Measured:
 
     @classmethod
     def of_run(cls, run: Path) -> Measured:
-        """Read metrics.json and predictions.parquet."""
-        rows = pd.read_parquet(run / "predictions.parquet")
-        return cls(
-            json.loads((run / "metrics.json").read_text(encoding="utf-8")),
-            rows["text"].tolist(),
-            np.stack(rows["y_true"].tolist()),
-            np.stack(rows["probabilities"].tolist()),
-        )
+        """Read metrics.json and predictions.parquet.
+
+        Raises:
+            InputError: If they are damaged.
+        """
+        metrics = _read_json(run / "metrics.json")
+        if not metrics.keys() >= _METRICS:
+            raise InputError(f"{run / 'metrics.json'} is not one that finetune.py wrote")
+        path = run / "predictions.parquet"
+        try:
+            rows = pd.read_parquet(path)
+            y_true, y_prob = (np.stack(rows[name].tolist()) for name in ("y_true", "probabilities"))
+            return cls(metrics, rows["text"].tolist(), y_true, y_prob)
+        except (ValueError, LookupError) as error:
+            raise InputError(f"{path} is damaged: {error}") from None
 
     @property
     def labels(self) -> list[str]:
@@ -105,7 +114,7 @@ def check_model(place: Place, measured: Measured) -> list[str]:
 
 def check_files(folder: Path, measured: Measured) -> list[str]:
     """Compare what can be read: config.json, the card, and metrics.json with the predictions."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = _read_json(folder / "config.json")
     id2label = config.get("id2label") or {}
     labels = [id2label[index] for index in sorted(id2label, key=int)]
     if labels != measured.labels:
@@ -163,6 +172,13 @@ def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
     ):
         found.append("the card's code gives other genres than the model")
     return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path.name} is damaged: {error}") from None
 
 
 def _columns(rows: list[dict[str, float]], labels: list[str]) -> np.ndarray:

@@ -96,8 +96,7 @@ def describe(staged: Staged, kind: str) -> None:
         print(f"  {size:>13,}  {name}")
     for name in staged.left_out:
         print(f"  left out       {name}")
-    front = (staged.folder / "README.md").read_text(encoding="utf-8").split("---\n")[1]
-    if "\nlicense:" not in f"\n{front}":
+    if "\nlicense:" not in (staged.folder / "README.md").read_text(encoding="utf-8"):
         print("note: the card names no licence; without one, others may not use what you publish")
 
 

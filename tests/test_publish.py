@@ -271,6 +271,10 @@ def edit_card(old: str, new: str) -> Callable[[Path], None]:
     return edit
 
 
+def damage(name: str) -> Callable[[Path], None]:
+    return lambda run: (run / name).write_bytes(b"not what it was")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -287,6 +291,11 @@ def edit_card(old: str, new: str) -> Callable[[Path], None]:
         (edit_card("(?m)^genres = .*$", "genres = nothing"), "NameError: name 'nothing' is not"),
         (edit_card("(?m)^genres = .*$", "genres = []"), "the card's code gives other genres"),
         (edit_card("(?m)^scores = .*$", "scores = classifier('a saloon')[0]"), "other genres"),
+        (edit_card("language: en", "language: [en"), "front matter of README.md cannot be read"),
+        (damage("model/config.json"), "config.json is damaged"),
+        (damage("metrics.json"), "metrics.json is damaged"),
+        (damage("predictions.parquet"), "predictions.parquet is damaged"),
+        (damage("model/model.safetensors"), "--model .* cannot be loaded"),
         (edit_card('model="model"', 'model="other"'), 'does not load model="model" exactly once'),
         (
             lambda run: (run / "metrics.json").unlink(),
@@ -300,7 +309,9 @@ def test_what_is_not_what_was_measured_is_refused_and_nothing_is_sent(
     spoil(run)
     with pytest.raises(InputError, match=message):
         publish.main([str(run), "--repo-id", NAME])
-    assert hub.log == ["GET /api/whoami-v2"]
+    # (The client may ask what it runs under, once a day.)
+    asked = [line for line in hub.log if line != "GET /api/agent-harnesses"]
+    assert asked == ["GET /api/whoami-v2"]
 
 
 def test_a_decision_within_the_tolerance_of_its_threshold_is_a_tie(
