@@ -5,6 +5,7 @@
         --dataset-dir data/mine --output-dir runs/mine
 
 The same command again goes on from the last checkpoint; on a completed run it prints the table.
+With --push_to_hub --hub_model_id you/name the completed run is published, as publish.py does it.
 """
 
 from __future__ import annotations
