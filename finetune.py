@@ -5,6 +5,7 @@
         --dataset-dir data/mine --output-dir runs/mine
 
 The same command again goes on from the last checkpoint; on a completed run it prints the table.
+With --push_to_hub --hub_model_id you/name the completed run is published, as publish.py does it.
 """
 
 from __future__ import annotations
@@ -31,22 +32,27 @@ from transformers import (
     ProgressCallback,
     SchedulerType,
     Trainer,
-    TrainerCallback,
-    TrainingArguments,
     set_seed,
 )
 
 from metrics import LOGGED, GenreMetrics
 from movie_genres import devices
-from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
+from movie_genres.arguments import (
+    FinetuneArguments,
+    ProjectArguments,
+    films_per_step,
+    parse_finetune_args,
+    take_hub_target,
+)
 from movie_genres.artifacts import ModelFacts, result_table, write_results
-from movie_genres.callbacks import EvaluationFiles, ReadableProgress
+from movie_genres.callbacks import EpochOfSampler, EvaluationFiles, ReadableProgress, best_epoch
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.head import freeze_lower
+from movie_genres.hub import Repository
 from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
 from movie_genres.loading import (
     LengthGroupedSampler,
@@ -58,6 +64,7 @@ from movie_genres.loading import (
 )
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.probing import by_length, probe_logits, start_head
+from movie_genres.publication import publish
 from movie_genres.run import RunFolder, run_record
 
 
@@ -84,7 +91,7 @@ class GenreTrainer(Trainer):
         self._started = time.perf_counter()
         self.train_lengths = token_lengths(self.train_dataset)
         self.sampler: LengthGroupedSampler | None = None
-        self.add_callback(_EpochOfSampler(self))
+        self.add_callback(EpochOfSampler(self))
 
     def compute_loss(
         self,
@@ -146,25 +153,27 @@ class GenreTrainer(Trainer):
         self.seconds_before, self._started = seconds, time.perf_counter()
 
 
-def films_per_step(args: TrainingArguments) -> int:
-    """Films per optimiser step, over all processes and accumulation steps."""
-    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-
-
-class _EpochOfSampler(TrainerCallback):
-    """Tells the sampler its epoch: after resuming within an epoch accelerate does not reach it."""
-
-    def __init__(self, trainer: GenreTrainer) -> None:
-        self.trainer = trainer
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.trainer.sampler is not None:
-            self.trainer.sampler.set_epoch(int(state.epoch or 0))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     project, args = parse_finetune_args(argv)
     disable_progress_bars()
+    wish, repository = take_hub_target(args), None
+    if wish is not None and args.process_index == 0:
+        target, token = wish
+        repository = Repository.connect(target, "model", token)  # not after hours of training
+    try:
+        run = finetune(project, args)
+    except TrainingStoppedError as stop:
+        if args.process_index == 0:
+            print(f"{stop}; the same command goes on from there", flush=True)
+        return stop.exit_code
+    if repository is not None:
+        print()
+        publish(run.path, "model", repository.target.repo_id, repository)
+    return 0
+
+
+def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
+    """Make the run, or go on with it; give its folder."""
     transformers.logging.disable_progress_bar()  # of reading and writing weights
     devices.use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
     prepared = load_prepared(Path(project.dataset_dir))
@@ -177,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.process_index == 0:
             print(f"{run.path} is complete (--overwrite starts afresh)\n")
             print_results(metrics, run)
-        return 0
+        return run
     set_seed(args.seed)
     loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
     # Every process has looked at the folder before the first one writes into it.
@@ -189,16 +198,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
     if project.probe_c:
         start_head(trainer, run, project.probe_c, pos_weight)
-    try:
-        train(trainer, run)
-    except TrainingStoppedError as stop:
-        if args.process_index == 0:
-            print(f"{stop}; the same command goes on from there", flush=True)
-        return stop.exit_code
+    train(trainer, run)
     if trainer.is_world_process_zero():
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
         finish(trainer, project, run, prepared, encoder, loaded.tokenizer, pos_weight)
-    return 0
+    return run
 
 
 def check_best_metric(args: FinetuneArguments) -> None:
@@ -329,18 +333,13 @@ def finish(
         "peak_memory_bytes": memory,
         "precision": project.precision,
         "world_size": trainer.args.world_size,
-        "best_epoch": _best_epoch(trainer),
+        "best_epoch": best_epoch(trainer.state),
     }
     results = replace(results, baselines=baselines, train=facts)
     write_results(
         run.path, results, prepared, model_facts(trainer, project, run, encoder, facts), sweep
     )
     print_results(results.metrics(), run)
-
-
-def _best_epoch(trainer: GenreTrainer) -> float | None:
-    best = trainer.state.best_global_step
-    return next((log["epoch"] for log in trainer.state.log_history if log["step"] == best), None)
 
 
 def model_facts(

@@ -14,6 +14,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from movie_genres.devices import PRECISIONS, choose_precision
 from movie_genres.encoder import DEFAULT_ENCODER
 from movie_genres.errors import InputError
+from movie_genres.hub import HubTarget
 from movie_genres.losses import CLASS_WEIGHTS
 from movie_genres.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 
@@ -164,11 +165,11 @@ def parse_finetune_args(
     namespace, unknown = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
     if unknown:
         raise InputError(f"unknown argument(s): {' '.join(unknown)}; see finetune.py --help")
-    if namespace.push_to_hub:
-        raise InputError(
-            "--push_to_hub is not taken: the Trainer would create a public repository at start "
-            "and upload pickles at every save; upload the run's model/ folder when it is done"
-        )
+    if namespace.push_to_hub != (namespace.hub_model_id is not None):
+        raise InputError("--push_to_hub and --hub_model_id you/name go together")
+    for name in ("hub_strategy", "hub_always_push", "hub_revision"):
+        if getattr(namespace, name) != TrainingArguments.__dataclass_fields__[name].default:
+            raise InputError(f"--{name} is not taken: what is uploaded is the finished run, once")
     if namespace.resume_from_checkpoint:
         raise InputError(
             "--resume_from_checkpoint is not taken: the same command goes on by itself from the "
@@ -201,6 +202,33 @@ def parse_finetune_args(
         return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         raise InputError(" ".join(str(error).split())) from None
+
+
+def films_per_step(args: TrainingArguments) -> int:
+    """Films per optimiser step, over all processes and accumulation steps."""
+    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+
+
+def take_hub_target(args: FinetuneArguments) -> tuple[HubTarget, str | None] | None:
+    """Take the wish to publish, and the token, off the arguments, before a Trainer sees them.
+
+    The stock Trainer would create a public repository at start, and push and save pickles, the
+    token in them, at every checkpoint.
+
+    Returns:
+        Where to publish and the token given with `--hub_token`; None if nothing is published.
+
+    Raises:
+        InputError: If the Hub takes no such id.
+    """
+    wanted, token = args.push_to_hub, args.hub_token
+    target = HubTarget(args.hub_model_id or "", public=args.hub_private_repo is False)
+    args.push_to_hub, args.hub_token = False, None
+    args.hub_model_id = args.hub_private_repo = None
+    if not wanted:
+        return None
+    target.check()
+    return target, token
 
 
 def _values(dataclass_type: Any, namespace: Any) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from datasets import Dataset
 from matplotlib.figure import Figure
 
 from movie_genres import plots
-from movie_genres.card import card_data, render_card
+from movie_genres.card import (
+    BASELINE_NAMES,
+    RARE,
+    card_data,
+    citations,
+    render_card,
+    tendencies,
+)
 from movie_genres.files import write_json
 from movie_genres.loading import Prepared
 from movie_genres.mistakes import render_mistakes
@@ -20,11 +27,6 @@ from movie_genres.predictions import Predictions
 from movie_genres.results import Results
 from movie_genres.scores import confusion_counts
 
-BASELINE_NAMES = {
-    "prior": "genre frequencies alone",
-    "tfidf_logreg": "TF-IDF + logistic regression",
-    "linear_probe": "frozen encoder + logistic regression",
-}
 _TABLE_COLUMNS = {
     "f1_micro": "F1 micro",
     "f1_macro": "F1 macro",
@@ -123,57 +125,55 @@ def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None
 
 def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) -> str:
     """The filled model card of a run; every figure in it comes from `metrics`."""
-    report, source = prepared.report, prepared.report["source"]
-    dataset_id = "local/" + "-".join(
-        "".join(c if c.isalnum() else " " for c in source["name"]).split()
-    )
+    source = prepared.report["source"]
     data = card_data(
         metrics,
         model_name=facts.name,
         base_model=facts.base_model,
         model_license=facts.license,
         dataset_name=source["name"],
-        dataset_id=dataset_id,
+        dataset_revision=prepared.fingerprint,
     )
+    model = {
+        "model_name": facts.name,
+        "model_id": facts.model_id,
+        "origin": facts.origin,
+        "max_length": facts.max_length,
+        "training": dict(facts.training),
+        "dataset": _dataset_facts(prepared.report),
+        "citations": citations(source["name"], facts.base_model),
+    }
+    return render_card(data, model | _result_variables(metrics))
+
+
+def _dataset_facts(report: Mapping[str, Any]) -> dict[str, Any]:
+    source = report["source"]
+    return {
+        "description": source["description"],
+        "license": source["license"] or "that of the source; not stated here",
+        "sha256": source["sha256"],
+        **{key: report[key] for key in ("splits", "read", "kept")},
+    }
+
+
+def _result_variables(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template takes from metrics.json."""
     per_genre = metrics["per_genre"]
-    weakest = sorted(((n, r["f1"]) for n, r in per_genre.items()), key=lambda pair: pair[1])[:3]
-    rare = [name for name, row in per_genre.items() if row["support"] < 20]
     method = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
-    return render_card(
-        data,
-        {
-            "model_name": facts.name,
-            "model_id": facts.model_id,
-            "origin": facts.origin,
-            "labels": list(per_genre),
-            "dataset": {
-                "description": source["description"],
-                "splits": report["splits"],
-                "read": report["read"],
-                "kept": report["kept"],
-                "license": source["license"] or "that of the source; not stated here",
-                "sha256": source["sha256"],
-            },
-            "chosen": metrics["test"]["chosen"],
-            "intervals": metrics["intervals"]["chosen"],
-            "baselines": {BASELINE_NAMES[n]: s for n, s in metrics["baselines"].items()},
-            "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
-            "policy": metrics["chosen_policy"],
-            "decision_text": _decision_text(metrics),
-            "objective": metrics["objective"],
-            "per_genre": per_genre,
-            "calibration": metrics["calibration"],
-            "calibration_text": _CALIBRATION_TEXT[method],
-            "max_length": facts.max_length,
-            "training": dict(facts.training),
-            "weakest": weakest,
-            "rare_text": (
-                f"Figures of genres with fewer than 20 test films ({', '.join(rare)}) are rough."
-                if rare
-                else ""
-            ),
-        },
-    )
+    return {
+        "labels": list(per_genre),
+        "chosen": metrics["test"]["chosen"],
+        "intervals": metrics["intervals"]["chosen"],
+        "baselines": {BASELINE_NAMES[n]: s for n, s in metrics["baselines"].items()},
+        "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
+        "policy": metrics["chosen_policy"],
+        "decision_text": _decision_text(metrics),
+        "per_genre": per_genre,
+        "calibration": metrics["calibration"],
+        "calibration_text": _CALIBRATION_TEXT[method],
+        "tendencies": tendencies(per_genre),
+        "rare_films": RARE,
+    }
 
 
 def _decision_text(metrics: Mapping[str, Any]) -> str:

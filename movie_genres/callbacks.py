@@ -133,3 +133,20 @@ class EvaluationFiles(TrainerCallback):
                 )
                 callback.tb_writer.add_figure("confusion", figure, state.global_step)
                 plt.close(figure)
+
+
+class EpochOfSampler(TrainerCallback):
+    """Tells the sampler its epoch: after resuming within an epoch accelerate does not reach it."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trainer.sampler is not None:
+            self.trainer.sampler.set_epoch(int(state.epoch or 0))
+
+
+def best_epoch(state: Any) -> float | None:
+    """The epoch of the best checkpoint; None where none was kept."""
+    best = state.best_global_step
+    return next((log["epoch"] for log in state.log_history if log["step"] == best), None)

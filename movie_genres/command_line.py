@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from movie_genres.errors import InputError, TrainingError
+from movie_genres.errors import InputError, PublishError, TrainingError
 
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
@@ -17,16 +17,16 @@ def exit_code(main: Callable[[], int]) -> int:
 
     Returns:
         What `main` returns; 2 after one line on standard error for an `InputError`; 1 after one
-        line for what the system refuses (a full disk, a folder that is not writable) or a training
-        that went wrong; 130 after Ctrl-C. Any other exception is a defect and passes, with its
-        traceback: Python exits with 1.
+        line for what the system refuses (a full disk, a folder that is not writable), a training
+        that went wrong or a Hub that fails; 130 after Ctrl-C. Any other exception is a defect and
+        passes, with its traceback: Python exits with 1.
     """
     try:
         return main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except (OSError, TrainingError) as error:
+    except (OSError, TrainingError, PublishError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAILURE
     except KeyboardInterrupt:

@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class TrainingError(RuntimeError):
     """The training went wrong; the message says where, and what the causes may be, in one line."""
+
+
+class PublishError(RuntimeError):
+    """The Hub failed, or gave back something else than it was sent; in one line."""

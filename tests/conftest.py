@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may look for the network
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # which the loopback Hub does not speak
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils._http import default_client_factory
+from loopback_hub import TOKEN, LoopbackHub
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 import prepare_dataset
@@ -133,3 +138,19 @@ def finished_run(
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     assert finetune.main(tiny_arguments(folder)) == 0
     return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub]:
+    """A Hub that this process, and those it starts, take for the real one."""
+    with LoopbackHub() as server:
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield server
+        huggingface_hub.set_client_factory(default_client_factory)

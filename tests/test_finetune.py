@@ -218,8 +218,6 @@ def test_other_data_is_not_mixed_with_an_old_run(
         (["--model-name-or-path", "/nowhere"], "is no model folder"),
         (["--max-length", "1000"], r"--max-length 1000 is outside 8 to 64"),
         (["--frozen-share", "2"], r"--frozen-share 2.0 is not in \[0, 1\]"),
-        (["--push_to_hub"], "--push_to_hub is not taken"),
-        (["--push-to-hub", "True"], "--push_to_hub is not taken"),
         (["--lerning-rate", "1"], r"unknown argument\(s\): --lerning-rate 1"),
         (["--bf16", "--precision", "fp16"], "give one of them"),
         (["--probe-c", "nan"], r"--probe-c nan is not in \[0, inf\)"),

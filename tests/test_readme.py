@@ -12,12 +12,13 @@ import evaluate_model
 import metrics
 import predict
 import prepare_dataset
+import publish
 from benchmarks import class_weights, seeds, soak, thresholds
 from movie_genres.arguments import parse_finetune_args
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
-    "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py",
+    "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py", "publish.py",
     "metrics.py", "benchmarks/RECIPE.md", "benchmarks/RESULTS.md",
     "benchmarks/thresholds.py", "benchmarks/class_weights.py",
     "benchmarks/soak.py"))]  # fmt: skip
@@ -26,6 +27,7 @@ PARSERS = {
     "predict.py": predict.parse_args,
     "evaluate_model.py": evaluate_model.parse_args,
     "metrics.py": metrics.parse_args,
+    "publish.py": publish.parse_args,
     "finetune.py": parse_finetune_args,
     "benchmarks/seeds.py": seeds.parse_args,
     "benchmarks/thresholds.py": thresholds.parse_args,
