@@ -165,6 +165,11 @@ def _result_variables(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "chosen": metrics["test"]["chosen"],
         "intervals": metrics["intervals"]["chosen"],
         "baselines": {BASELINE_NAMES[n]: s for n, s in metrics["baselines"].items()},
+        "differences": {
+            BASELINE_NAMES[n]: s for n, s in metrics["differences"].items() if n != "prior"
+        },
+        "never_empty": metrics["never_empty"],
+        "objectives": metrics["objectives"],
         "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
         "policy": metrics["chosen_policy"],
         "decision_text": _decision_text(metrics),

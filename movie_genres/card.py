@@ -157,6 +157,9 @@ def template_environment() -> jinja2.Environment:
         autoescape=False,  # Markdown, not HTML; the strings are the run's own
     )
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
+    environment.filters["difference"] = lambda found: (
+        f"{found['difference']:+.3f} ({found['interval'][0]:+.3f} to {found['interval'][1]:+.3f})"
+    )
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     return environment

@@ -31,7 +31,7 @@ TRIED_FILMS = 200
 """Spread evenly over the test split; a few seconds for a small model on a CPU."""
 
 
-_METRICS = {"per_genre", "thresholds", "test", "baselines", "intervals"}
+_METRICS = {"per_genre", "thresholds", "never_empty", "test", "baselines", "intervals"}
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 """Environment of a process that must not ask the Hub."""
 
@@ -88,6 +88,10 @@ class Measured:
     def thresholds(self) -> np.ndarray:
         return np.array([self.metrics["thresholds"][label] for label in self.labels])
 
+    def decide(self, y_prob: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+        """As the run decided."""
+        return decide(y_prob, thresholds, never_empty=self.metrics["never_empty"])
+
     @property
     def tried(self) -> np.ndarray:
         """Rows that the trial is given."""
@@ -125,7 +129,9 @@ def check_files(folder: Path, measured: Measured) -> list[str]:
         for name, threshold in measured.metrics["thresholds"].items()
         if stored.get(name) != threshold
     ]
-    y_pred = decide(measured.y_prob, measured.thresholds)
+    if bool(config.get("never_empty")) != measured.metrics["never_empty"]:
+        found.append("never_empty is not the same in config.json and metrics.json")
+    y_pred = measured.decide(measured.y_prob, measured.thresholds)
     for cell, counts in confusion_counts(measured.y_true, y_pred).items():
         for name, count in zip(labels, counts.tolist(), strict=True):
             row = measured.metrics["per_genre"][name]
@@ -143,7 +149,7 @@ def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
     rows = measured.tried
     expected = measured.y_prob[rows]
     tie = np.abs(expected - measured.thresholds) <= TOLERANCE
-    decided = decide(expected, measured.thresholds)
+    decided = measured.decide(expected, measured.thresholds)
     found = []
     for way in ("pipeline", "classifier"):
         y_prob = _columns(answers[way], measured.labels)
@@ -153,7 +159,7 @@ def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
                 f"probabilities by {way} differ from predictions.parquet by up to {difference:.2g}"
             )
         thresholds = _columns([answers["thresholds"]], measured.labels)[0]
-        others = (decide(y_prob, thresholds) != decided) & ~tie
+        others = (measured.decide(y_prob, thresholds) != decided) & ~tie
         if others.any():
             found.append(f"{others.sum()} of {others.size} decisions by {way} are others")
     film, printed = (
@@ -162,7 +168,7 @@ def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
     genres = {
         label
         for label, given in zip(
-            measured.labels, decide(film[None], measured.thresholds)[0], strict=True
+            measured.labels, measured.decide(film[None], measured.thresholds)[0], strict=True
         )
         if given
     }
