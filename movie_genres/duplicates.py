@@ -7,6 +7,7 @@ Rajaraman and Ullman, ch. 3), and each pair is then compared exactly.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
@@ -24,7 +25,7 @@ BANDS, BAND_ROWS = 12, 4
 _NO_ID = frozenset(("", "0", "-", "n/a", "na", "nan", "none", "null", "unknown"))
 _WORD = re.compile(r"\w+")
 _WORD_SIGNS = b"abcdefghijklmnopqrstuvwxyz0123456789_"
-_WORDS_ONLY = bytes(sign if sign in _WORD_SIGNS else 0x20 for sign in range(256))
+_WORDS_ONLY = bytes(sign if sign in _WORD_SIGNS else 0x20 for sign in bytes(range(256)).lower())
 _RNG = np.random.default_rng(20_260_101)  # fixed: the same plots are neighbours in every run
 _FACTORS = _RNG.integers(0, 2**31, BANDS * BAND_ROWS, dtype=np.uint32) * 2 + 1
 _SHIFTS = _RNG.integers(0, 2**32, BANDS * BAND_ROWS, dtype=np.uint32)
@@ -33,10 +34,9 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 def words(text: str) -> list[bytes]:
     """The words of a text in lower case, without signs."""
-    folded = text.casefold()
-    if folded.isascii():
-        return folded.encode("ascii").translate(_WORDS_ONLY).split()
-    return [word.encode() for word in _WORD.findall(folded)]
+    if text.isascii():
+        return text.encode("ascii").translate(_WORDS_ONLY).split()
+    return [word.encode() for word in _WORD.findall(text.casefold())]
 
 
 def text_key(text: str) -> str:
@@ -64,7 +64,7 @@ def plot_bands(plots: Sequence[Sequence[bytes]]) -> np.ndarray:
     filled = [row for row, plot in enumerate(plots) if plot]
     if not filled:
         return bands
-    hashes = np.fromiter((crc32(word) for row in filled for word in plots[row]), dtype=np.uint64)
+    hashes = np.fromiter(map(crc32, itertools.chain.from_iterable(plots)), dtype=np.uint64)
     lengths = np.array([len(plots[row]) for row in filled])
     runs = hashes.copy()
     # A run of three ends at each word from the third on; shorter plots are one run.

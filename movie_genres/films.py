@@ -126,14 +126,16 @@ def collect(cleaned: Iterable[CleanBatch]) -> Films:
     defects: list[tuple[int, str]] = []
     for batch in cleaned:
         n_rows = len(batch.reason)
-        label_codes = [label_sets.setdefault(x, len(label_sets)) for x in batch.labels]
-        genre_codes = [genre_sets.setdefault(x.genres, len(genre_sets)) for x in batch.labels]
+        label_codes = np.array([label_sets.setdefault(x, len(label_sets)) for x in batch.labels])
+        genre_codes = np.array(
+            [genre_sets.setdefault(x.genres, len(genre_sets)) for x in batch.labels]
+        )
         arrays: dict[str, np.ndarray] = {
             "source": np.full(n_rows, batch.source, dtype=np.int16),
             "row": np.arange(batch.first_row, batch.first_row + n_rows, dtype=np.int32),
             "reason": np.array([reasons.setdefault(r, len(reasons)) for r in batch.reason], "i2"),
-            "labels": np.array(label_codes, dtype=np.int32),
-            "genres": np.array(genre_codes, dtype=np.int32),
+            "labels": label_codes[batch.label_codes].astype(np.int32),
+            "genres": genre_codes[batch.label_codes].astype(np.int32),
             "keys": batch.keys,
             "bands": batch.bands,
             "words": batch.words.astype(np.int32),

@@ -16,6 +16,8 @@ from movie_genres.films import Films, read_shard
 from movie_genres.splits import SPLITS
 
 _STRING = Value("string")
+_SHARDS = 8
+"""Shards that are written together, as one row group."""
 FEATURES = {
     "id": _STRING,
     "title": _STRING,
@@ -56,8 +58,9 @@ def write_splits(
         rejected = csv.writer(file, lineterminator="\n")
         columns = ["row", "id", "title", "reason", "detail"]
         rejected.writerow(["source", *columns] if several else columns)
-        for path, start in zip(films.shards, films.shard_starts.tolist(), strict=True):
-            shard = read_shard(path)
+        for first in range(0, len(films.shards), _SHARDS):
+            shard = pa.concat_tables(map(read_shard, films.shards[first : first + _SHARDS]))
+            start = int(films.shard_starts[first])
             rows = slice(start, start + len(shard))
             for number, writer in enumerate(writers):
                 inside = np.flatnonzero(split[rows] == number)

@@ -1,0 +1,105 @@
+"""Time and memory of prepare_dataset.py on made-up films, beside the straightforward script.
+
+    python benchmarks/scale.py --work-dir runs/scale --rows 10000 100000 1000000
+
+Memory is the sum of the resident sets of a command and all its processes, sampled ten times a
+second: pages that processes share are counted once for each. After each size both results are
+compared: the same films with the same texts and labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.made_up_films import write_films  # noqa: E402
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time and memory of preparation.")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--num-proc", type=int, default=2)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    print("| rows | this project, s | peak MiB | naive, s | peak MiB | naive / this |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for rows in args.rows:
+        source, ours = args.work_dir / f"{rows}.csv", args.work_dir / f"{rows}"
+        naive = args.work_dir / f"{rows}.parquet"
+        if not source.is_file():
+            write_films(source, rows)
+        seconds, memory = measured(
+            "prepare_dataset.py", "--source", source, "--output-dir", ours,
+            "--num-proc", args.num_proc,
+        )  # fmt: skip
+        naive_seconds, naive_memory = measured("benchmarks/naive_prepare.py", source, naive)
+        print(
+            f"| {rows:,} | {seconds:.1f} | {memory / 2**20:,.0f} | {naive_seconds:.1f} | "
+            f"{naive_memory / 2**20:,.0f} | {naive_seconds / seconds:.1f} |",
+            flush=True,
+        )
+        compare(ours, naive)
+    return 0
+
+
+def measured(script: str, *arguments: object) -> tuple[float, int]:
+    """Seconds and peak bytes of a command and its processes."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    started, peak = time.perf_counter(), 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        peak = max(peak, resident_bytes(watched))
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"{script} ended with {process.returncode}")
+    return time.perf_counter() - started, peak
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    total = 0
+    try:
+        for one in [process, *process.children(recursive=True)]:
+            total += one.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # it ended between two looks
+    return total
+
+
+def compare(ours: Path, naive: Path) -> None:
+    """Raises: SystemExit: If the two made different films of one file."""
+    columns = ["id", "title", "text", "labels"]
+    splits = [pq.read_table(path, columns=columns) for path in sorted(ours.glob("data/*.parquet"))]
+    mine, theirs = pa.concat_tables(splits), pq.read_table(naive, columns=columns)
+    for table in (mine, theirs):
+        if table.num_rows != len(pc.unique(table["id"])):
+            raise SystemExit("ids are not unique")
+    order = [pc.sort_indices(table, [("id", "ascending")]) for table in (mine, theirs)]
+    mine, theirs = mine.take(order[0]), theirs.take(order[1])
+    for column in ("id", "title", "text"):
+        if mine[column].to_pylist() != theirs[column].to_pylist():
+            raise SystemExit(f"the column {column} differs")
+    labels = [table["labels"].combine_chunks().flatten().to_numpy() for table in (mine, theirs)]
+    differ = (labels[0] != labels[1]).reshape(mine.num_rows, -1).any(axis=1)
+    print(f"  texts identical; rows with more labels by united near duplicates: {differ.sum()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
