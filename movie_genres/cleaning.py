@@ -110,7 +110,7 @@ class Cleaner:
         for row, (film, plot) in enumerate(zip(films, plots, strict=True)):
             if not film.reason:
                 keys[row] = (
-                    key_hash(id_key(film.id).encode()) if film.has_id else 0,
+                    key_hash(id_key(film.id).encode(errors="replace")) if film.has_id else 0,
                     key_hash(b" ".join(words(film.title))),
                     key_hash(b" ".join(plot)),
                 )

@@ -43,7 +43,11 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 # Most texts need no cleaning. One of printable ASCII without the signs that begin a rule's match
 # is recognised by a few scans in C, which is fifteen times faster than to apply the rules.
+_ACCENTED = "ßàáâäåæçèéêëìíîïñòóôöøùúûüý"
 _HARMLESS = bytes(sign for sign in range(0x20, 0x7F) if chr(sign) not in "&<[]{}")
+_HARMLESS += _ACCENTED.encode("latin-1")
+# Between ASCII signs such a letter is no mojibake: that takes two signs beyond ASCII in a row.
+_FEW_ACCENTS = re.compile(f"(?:[ -~]+|[{_ACCENTED}](?![^ -~]))*")
 _SUSPICIOUS = re.compile(r" [ ,.;:!?]|http|\([),; ]|See full")
 _SIGN_OF_A_RULE = re.compile(
     rf"[<\[\]{{}}]|\s(?<! )|\(\s|{_INVISIBLE.pattern}|{_SUSPICIOUS.pattern}"
@@ -108,8 +112,8 @@ _NOTHING: frozenset[str] = frozenset()
 def _is_clean(text: str) -> bool:
     """Whether no rule can match; False says nothing."""
     return (
-        text.isascii()
-        and not text.encode("ascii").translate(None, _HARMLESS)
+        (text.isascii() or bool(_FEW_ACCENTS.fullmatch(text)))
+        and not text.encode("latin-1").translate(None, _HARMLESS)
         and text[:1] != " "
         and text[-1:] != " "
         and not _SUSPICIOUS.search(text)
