@@ -64,7 +64,8 @@ def films(start: int, count: int) -> Iterator[list[str]]:
     texts = [words[rank] for rank in ranks]
     kinds = rng.random(count)
     genre_cells = genre_texts(rng, count)
-    begin, plots = 0, []
+    begin = 0
+    plots: list[str] = []
     for row, length in enumerate(lengths.tolist()):
         found = texts[begin : begin + length]
         begin += length

@@ -90,7 +90,13 @@ def read_sources(
         elif path.is_file():
             into = folder / str(number)
             into.mkdir()
-            files += [(path.name, part) for part in expand(path, into)]
+            parts = expand(path, into)
+            if len(parts) > 1 and not {part.name for part in parts} >= {CMU_PLOTS, CMU_METADATA}:
+                raise InputError(
+                    f"{name} holds several files ({', '.join(part.name for part in parts)}); "
+                    "unpack it and name those that are films"
+                )
+            files += [(path.name, part) for part in parts]
         elif path.is_dir() and (path / CMU_PLOTS).is_file():
             files += [(path.name, path / part) for part in (CMU_PLOTS, CMU_METADATA)]
         elif path.is_dir() or _is_hub_id(name):
@@ -111,13 +117,7 @@ def read_sources(
         files = [(name, part) for name, part in files if part.name not in pair]
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
-    archives = [name for name, _ in files]
     for name, part in files:
-        if archives.count(name) > 1:
-            raise InputError(
-                f"{name} holds several files ({', '.join(p.name for n, p in files if n == name)}); "
-                "unpack it and name those that are films"
-            )
         table = open_table(part, asked.encoding)
         sources.append(
             _source(name, file_sha256(part), f"the file `{name}`", table, asked, aliases)
