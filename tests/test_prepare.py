@@ -151,11 +151,10 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b'title,overview,genres\nA,"cut in a quo', "not well-formed: .*EOF inside string"),
-        (b"title,overview,genres\nA,caf\xe9 plot,Drama\n", "is not UTF-8"),
-        (b"title,overview,genres\n", "is empty"),
+        (b'title,overview,genres\nA,"cut in a quo', "line 2: the file ends inside a quoted field"),
+        (b"title,overview,genres\n", "films.csv has no row that can be read"),
         (b"overview,genres,overview\na,b,c\n", "several columns named overview"),
-        (b"title,overview,genres\nA,one two three,Drama,\n", "more fields than the header"),
+        (b"title,overview,genres\nA,one two three,Drama,x\n", "more fields than the header"),
     ],
 )
 def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -242,3 +241,129 @@ def test_flags_take_underscores_and_values_keep_theirs() -> None:
         "--text-column",
         "my_text",
     ]
+
+
+def test_several_sources_become_one_and_keep_their_origin(tmp_path: Path) -> None:
+    films = made_up_films(120)
+    a = write_csv(tmp_path / "a.csv", films[:80])
+    other = [
+        {"Name": f["title"], "Plot": f["overview"], "Genre": f["genres"].replace("|", ", ")}
+        for f in films[60:]
+    ]
+    other[0]["Genre"] = "Western"  # film 60 is Comedy in the first file
+    other[30]["Name"] = "Renamed"
+    other[30]["Plot"] = films[5]["overview"]
+    b = write_csv(tmp_path / "b.csv", other)
+    folder = tmp_path / "prepared"
+    prepare_dataset.main(
+        ["--source", str(a), str(b), "--output-dir", str(folder), "--min-genre-count", "5"]
+    )
+    prepared = load_prepared(folder)
+    report = prepared.report
+    assert report["read"] == 140
+    assert report["rejected"] == {"repeats an earlier row": 20}
+    assert [(s["name"], s["read"], s["kept"]) for s in report["sources"]] == [
+        ("a.csv", 80, 80), ("b.csv", 60, 40)
+    ]  # fmt: skip
+    assert report["genre_format"] == "pipe and comma"
+    assert report["duplicates"]["groups_across_sources"] == 1
+    rows = {
+        (row["source"], row["title"]): (split, row["genres"])
+        for split, films_of in prepared.splits.items()
+        for row in films_of
+    }
+    assert rows["a.csv", "Film 60"][1] == ["Comedy", "Western"]
+    assert rows["a.csv", "Film 5"] == rows["b.csv", "Renamed"]
+    with (folder / "rejected.csv").open(newline="") as file:
+        assert {row["source"] for row in csv.DictReader(file)} == {"b.csv"}
+
+
+def test_a_cut_file_warns_or_stops_and_shifted_rows_name_no_genres(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f | {"runtime": "90.0", "votes": "7", "year": "1999"} for f in made_up_films(120)]
+    rows[7] |= {
+        "genres": "Acme Pictures|Bolt Films",
+        "runtime": "Released",
+        "votes": "x",
+        "id": "/",
+    }
+    source = write_csv(tmp_path / "films.csv", rows)
+    with source.open("a") as file:
+        file.write('2000,Cut,"It ends')
+    prepare(source, tmp_path / "prepared")
+    printed = capsys.readouterr().out
+    assert "line 122: the file ends inside a quoted field" in printed
+    report = load_prepared(tmp_path / "prepared").report
+    assert report["rejected"] == {
+        "cells that do not fit their columns": 1, "cut inside quotes": 1
+    }  # fmt: skip
+    assert report["genres"]["unlisted"] == {}
+    with pytest.raises(InputError, match=r"--strict: films.csv, row 8: cells that do not fit"):
+        prepare(source, tmp_path / "strict", "--strict")
+    assert not (tmp_path / "strict").exists()
+
+
+def test_any_number_of_processes_writes_the_same_files(tmp_path: Path) -> None:
+    rows = made_up_films(2100)
+    source = write_csv(tmp_path / "films.csv", rows)
+    for number in ("1", "2"):
+        prepare(source, tmp_path / number, "--num-proc", number)
+    for path in sorted((tmp_path / "1").rglob("*.*")):
+        if path.suffix != ".png":
+            assert (
+                path.read_bytes()
+                == (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes()
+            )
+
+
+def test_an_interruption_leaves_the_earlier_dataset_and_nothing_else(
+    films_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out" / "prepared"
+    prepare(films_csv, folder)
+    before = (folder / "report.json").read_bytes()
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare_dataset, "save_figures", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(films_csv, folder, "--seed", "5")
+    assert (folder / "report.json").read_bytes() == before
+    assert [path.name for path in folder.parent.iterdir()] == ["prepared"]
+
+
+def test_the_folder_s_readme_says_what_is_odd_in_plain_words(tmp_path: Path) -> None:
+    rows = made_up_films(60)
+    for row in rows[:4]:
+        row["genres"] += "|Telenovela"
+    rows[9]["overview"] = "<b>A man &amp; a dog</b> go home\u200b in the night."
+    source = write_csv(tmp_path / "films.csv", rows)
+    folder = tmp_path / "prepared"
+    prepare_dataset.main(
+        ["--source", str(source), str(source), "--output-dir", str(folder),
+         "--min-genre-count", "5"]
+    )  # fmt: skip
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "the genre 'Telenovela' has 4 films: dropped below --min-genre-count 5" in card
+    assert "films.csv and films.csv are the same file" in card
+    assert "| HTML tags | 2 |" in card
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    for name in figures:
+        assert f"](figures/{name})" in card
+    assert len(figures) == 6
+
+
+def test_the_audit_lists_films_whose_labels_were_exchanged(tmp_path: Path) -> None:
+    pytest.importorskip("cleanlab")
+    rows = made_up_films(300)
+    for row in rows[:60:10]:  # comedies
+        row["genres"] = "Western"
+    folder = tmp_path / "prepared"
+    prepare(write_csv(tmp_path / "films.csv", rows), folder, "--audit")
+    with (folder / "audit.csv").open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    exchanged = {row["id"] for row in rows[:60:10]}
+    assert exchanged <= {row["id"] for row in listed[:8]}
+    assert all("Comedy" in row["looks_missing"] for row in listed if row["id"] in exchanged)

@@ -1,0 +1,115 @@
+"""Time and memory of prepare_dataset.py on made-up films, beside the straightforward script.
+
+    python benchmarks/scale.py --work-dir runs/scale --rows 10000 100000 1000000
+
+Memory is the sum of the resident sets of a command and all its processes, sampled ten times a
+second: pages that processes share are counted once for each. On a busy machine the CPU seconds tell
+more than the seconds. After each size both results are
+compared: the same films with the same texts and labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from made_up_films import write_films
+
+ROOT = Path(__file__).parent.parent
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time and memory of preparation.")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--num-proc", type=int, default=2)
+    parser.add_argument(
+        "--without-naive", action="store_true", help="time and memory of ours alone"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    print("| rows | command | seconds | CPU seconds | peak MiB |")
+    print("|---:|---|---:|---:|---:|")
+    for rows in args.rows:
+        source, ours = args.work_dir / f"{rows}.csv", args.work_dir / f"{rows}"
+        naive = args.work_dir / f"{rows}.parquet"
+        if not source.is_file():
+            write_films(source, rows)
+        measure(
+            rows, "prepare_dataset.py", "--source", source, "--output-dir", ours,
+            "--num-proc", args.num_proc,
+        )  # fmt: skip
+        if not args.without_naive:
+            measure(rows, "benchmarks/naive_prepare.py", source, naive)
+            compare(ours, naive)
+    return 0
+
+
+def measure(rows: int, script: str, *arguments: object) -> None:
+    """Run a command and print its time, its processors' time and its peak memory."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    started, before, peak = time.perf_counter(), cpu_seconds(), 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        peak = max(peak, resident_bytes(watched))
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"{script} ended with {process.returncode}")
+    seconds = time.perf_counter() - started
+    print(
+        f"| {rows:,} | {script} | {seconds:.1f} | {cpu_seconds() - before:.1f} | "
+        f"{peak / 2**20:,.0f} |",
+        flush=True,
+    )
+
+
+def cpu_seconds() -> float:
+    """Of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    total = 0
+    try:
+        for one in [process, *process.children(recursive=True)]:
+            total += one.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # it ended between two looks
+    return total
+
+
+def compare(ours: Path, naive: Path) -> None:
+    """Raises: SystemExit: If the two made different films of one file."""
+    columns = ["id", "title", "text", "labels"]
+    splits = [pq.read_table(path, columns=columns) for path in sorted(ours.glob("data/*.parquet"))]
+    mine, theirs = pa.concat_tables(splits), pq.read_table(naive, columns=columns)
+    for table in (mine, theirs):
+        if table.num_rows != len(pc.unique(table["id"])):
+            raise SystemExit("ids are not unique")
+    order = [pc.sort_indices(table, [("id", "ascending")]) for table in (mine, theirs)]
+    mine, theirs = mine.take(order[0]), theirs.take(order[1])
+    for column in ("id", "title", "text"):
+        if mine[column].to_pylist() != theirs[column].to_pylist():
+            raise SystemExit(f"the column {column} differs")
+    labels = [table["labels"].combine_chunks().flatten().to_numpy() for table in (mine, theirs)]
+    differ = (labels[0] != labels[1]).reshape(mine.num_rows, -1).any(axis=1)
+    print(f"  texts identical; rows with more labels by united near duplicates: {differ.sum()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

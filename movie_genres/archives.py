@@ -1,0 +1,88 @@
+"""Gzipped and zipped files, expanded into a folder of ours.
+
+Nothing in an archive chooses where it is written, and nothing may grow without bound.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from movie_genres.errors import InputError
+
+MOST_EXPANSION = 100
+"""A text rarely shrinks to a twentieth; what grows a hundredfold is no metadata."""
+ALWAYS_ALLOWED = 64 * 2**20
+"""Bytes up to which the ratio does not matter."""
+_BLOCK = 2**20
+_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
+
+
+def expand(path: Path, folder: Path) -> list[Path]:
+    """The data files of a source: `path` itself, or what a .gz or .zip holds, written to `folder`.
+
+    Archives are recognised by their first bytes, whatever their name.
+
+    Raises:
+        InputError: If the archive is damaged, encrypted, an Excel workbook or a tar; if a path in
+            it is absolute or climbs out of it; or if it expands more than a hundredfold.
+    """
+    with path.open("rb") as file:
+        magic = file.read(4)
+    limit = max(ALWAYS_ALLOWED, MOST_EXPANSION * path.stat().st_size)
+    try:
+        if magic[:2] == b"\x1f\x8b":
+            name = path.stem if path.suffix.lower() == ".gz" else path.name
+            if name.lower().endswith(".tar") or path.suffix.lower() == ".tgz":
+                raise InputError(f"{path} is a tar archive; unpack it and name the file in it")
+            with gzip.open(path) as content:
+                return [_write(content, folder / name, limit, path)]
+        if magic == b"PK\x03\x04":
+            return _expand_zip(path, folder, limit)
+    except _DAMAGED as error:
+        raise InputError(f"{path} cannot be expanded: {' '.join(str(error).split())}") from None
+    return [path]
+
+
+def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        for member in members:
+            parts = PurePosixPath(member.filename.replace("\\", "/"))
+            if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+                raise InputError(
+                    f"{path} holds the path {member.filename!r}, which leads out of the archive"
+                )
+        if any(member.filename == "[Content_Types].xml" for member in members):
+            raise InputError(f"{path} is an Excel workbook; save it as CSV (UTF-8) and try again")
+        members = [m for m in members if not m.filename.startswith("__MACOSX/")]
+        expanded = []
+        for member in members:
+            with archive.open(member) as content:
+                target = folder / PurePosixPath(member.filename).name
+                if target in expanded:
+                    raise InputError(f"{path} holds two files named {target.name}")
+                written = _write(content, target, limit, path)
+                limit -= written.stat().st_size
+                expanded.append(written)
+    if not expanded:
+        raise InputError(f"{path} is an empty archive")
+    return expanded
+
+
+def _write(content: IO[bytes] | gzip.GzipFile, target: Path, limit: int, archive: Path) -> Path:
+    # Sizes in an archive's own table may lie, so the bytes are counted as they come.
+    written = 0
+    with target.open("xb") as file:
+        while block := content.read(_BLOCK):
+            written += len(block)
+            if written > limit:
+                raise InputError(
+                    f"{archive} expands to more than {limit / 2**20:,.0f} MiB, far beyond what "
+                    "text does; expand it yourself if you trust it"
+                )
+            file.write(block)
+    return target

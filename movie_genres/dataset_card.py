@@ -1,0 +1,152 @@
+"""README.md and figures of a prepared folder, from its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import yaml
+
+from movie_genres import data_plots
+from movie_genres.plots import ORANGE, plot_genre_counts
+from movie_genres.report import MAX_LENGTH, suspicions
+
+
+def save_figures(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write the figures that the card shows."""
+    genres = report["genres"]
+    labels = list(genres["kept"])
+    figures = {
+        "raw_labels": data_plots.plot_bars(genres["raw"], xlabel="rows with this raw label"),
+        "genre_counts": plot_genre_counts(genres["per_split"], labels),
+        "cooccurrence": data_plots.plot_cooccurrence(genres["both"], labels),
+        "labels_per_film": data_plots.plot_labels_per_film(report["labels_per_film"]),
+        "token_lengths": data_plots.plot_token_lengths(report["tokens"]["lengths"], MAX_LENGTH),
+    }
+    if report["rejected"]:
+        figures["rejected"] = data_plots.plot_bars(
+            report["rejected"], xlabel="rejected rows", colour=ORANGE
+        )
+    folder.mkdir()
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=120)
+        plt.close(figure)
+
+
+def render_dataset_card(report: Mapping[str, Any]) -> str:
+    """The `README.md` of a prepared folder: front matter for the Hub, then counts and reasons."""
+    source, genres, splits = report["source"], report["genres"], report["splits"]
+    named = ", ".join(f"`{name}`" for name in report["text_fields"]["names"])
+    sections = [
+        f"---\n{_front_matter(report)}\n---",
+        f"# Movie plots and genres: {source['name']}",
+        f"Source: {source['description']}. SHA-256 of the file: `{source['sha256']}`.\n"
+        f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
+        f"{report['read']:,} rows were read, {report['kept']:,} kept "
+        f"({', '.join(f'{split} {count:,}' for split, count in splits.items())}), "
+        f"{report['read'] - report['kept']:,} rejected. Each rejected row stands in `rejected.csv` "
+        "with its row number and reason.",
+        f"`text` is composed of {named}, cleaned; `labels` is multi-hot in the order of "
+        "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
+        "two splits.",
+        "\n".join(["## Worth knowing", "", *(f"- {line}" for line in suspicions(report))])
+        if suspicions(report)
+        else "",
+        "## Genres",
+        _table(
+            ["genre", "films", *splits],
+            [
+                [g, n, *(genres["per_split"][s][g] for s in splits)]
+                for g, n in genres["kept"].items()
+            ],
+        ),
+        "![Films per genre](figures/genre_counts.png)",
+        "As the source writes them (the first 40):\n\n![Raw labels](figures/raw_labels.png)",
+        "![Genres that occur together](figures/cooccurrence.png)",
+        f"Genres per film: {report['labels_per_row']:.2f}.\n\n"
+        "![Genres per film](figures/labels_per_film.png)",
+        _listed("Raw labels that are no plot genres and were dropped", genres["dropped"]),
+        *_sources(report),
+        *_texts(report),
+        *_rejected(report),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _front_matter(report: Mapping[str, Any]) -> str:
+    front = {
+        "language": ["en"],
+        "pretty_name": f"Movie genres: {report['source']['name']}",
+        "task_categories": ["text-classification"],
+        "task_ids": ["multi-label-classification"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": split, "path": f"data/{split}-*.parquet"}
+                    for split in report["splits"]
+                ],
+            }
+        ],
+    }
+    if report["source"]["license"]:
+        front["license"] = report["source"]["license"]
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip()
+
+
+def _sources(report: Mapping[str, Any]) -> list[str]:
+    if len(report["sources"]) == 1:
+        return []
+    across = report["duplicates"]["groups_across_sources"]
+    return [
+        "## Sources",
+        _table(
+            ["source", "rows", "kept", "SHA-256"],
+            [[s["name"], s["read"], s["kept"], s["sha256"]] for s in report["sources"]],
+        ),
+        f"The column `source` names the origin. {across:,} films stand in several sources.",
+    ]
+
+
+def _texts(report: Mapping[str, Any]) -> list[str]:
+    tokens, longer = report["tokens"], report["tokens"]["longer_than"]
+    return [
+        "## Texts",
+        f"Words per plot: {_percentiles(report['lengths'])}. Tokens per text (of the default "
+        f"encoder, {tokens['counted']:,} texts counted): {_percentiles(tokens['percentiles'])}; "
+        + ", ".join(f"{share:.0%} are longer than {n}" for n, share in longer.items())
+        + ".",
+        "![Tokens per text](figures/token_lengths.png)",
+        "How often a field names one of its film's own genres: "
+        + ", ".join(f"{name} {share:.1%}" for name, share in report["genre_named_in"].items())
+        + ".",
+        _table(["cleaning rule", "texts changed"], [list(i) for i in report["cleaning"].items()])
+        if report["cleaning"]
+        else "",
+    ]
+
+
+def _rejected(report: Mapping[str, Any]) -> list[str]:
+    if not report["rejected"]:
+        return []
+    return [
+        "## Rejected rows",
+        _table(["rejected because", "rows"], [list(item) for item in report["rejected"].items()]),
+        "![Rejected rows](figures/rejected.png)",
+    ]
+
+
+def _percentiles(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def _listed(title: str, counts: Mapping[str, int]) -> str:
+    return f"{title}: {', '.join(f'{n} ({c})' for n, c in counts.items())}." if counts else ""
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    align = ["---", *["---:"] * (len(head) - 1)]
+    lines = [head, align, *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,249 @@
+"""CSV, TSV and ` ::: `-separated files: broken records are told apart, never the end of reading."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import charset_normalizer
+
+from movie_genres.errors import InputError
+from movie_genres.records import Malformed, Record
+
+TRIPLE_COLON = " ::: "
+_TRIPLE_COLON_NAMES = {
+    3: ["id", "title", "description"],
+    4: ["id", "title", "genre", "description"],
+}
+_HEAD_BYTES = 2**16
+_HEAD_ROWS = 200
+_HABIT = 0.2
+"""Rows shorter than the header are how a file is written, not defects, if so many of them are."""
+_LONGEST_FIELD = 2**24
+_BARE_CR = re.compile(r"\r(?!\n)")
+_QUOTED_FIELD = re.compile(r'(?:^|\t)"[^\t]*"(?:\t|\r?\n|$)')
+
+
+class DelimitedTable:
+    """A CSV or TSV file with a header.
+
+    Args:
+        path: The file.
+        encoding: A Python codec; found out if None.
+
+    Raises:
+        InputError: If the file is empty, its encoding unknown, or two columns have one name.
+    """
+
+    def __init__(self, path: Path, encoding: str | None = None) -> None:
+        self.path = path
+        self.encoding, self.notes = choose_encoding(path, encoding)
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode(self.encoding, errors="replace")
+        # Where lines end with LF, a bare CR is a sign inside a text; only in files without any LF
+        # (very old Macs) does it end a line.
+        self._newline = "\n" if "\n" in head or "\r" not in head else "\r"
+        first = next((line for line in head.split(self._newline) if line.strip()), "")
+        self._delimiter = max(",;\t|", key=first.count)
+        quoted = self._delimiter != "\t" or _QUOTED_FIELD.search(head)
+        self._quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        rows = self._rows()
+        header = next((row for row, _ in rows if isinstance(row, list)), None)
+        if header is None:
+            raise InputError(f"{path} is empty")
+        self.columns = [name.strip() for name in header]
+        check_names(path, self.columns)
+        width = len(header)
+        read = (row for row, _ in itertools.islice(rows, _HEAD_ROWS))
+        lengths = [len(row) for row in read if isinstance(row, list)]
+        short = sum(length < width for length in lengths)
+        self._pads = bool(lengths) and short > _HABIT * len(lengths)
+        if self._pads:
+            self.notes.append(
+                f"{short} of the first {len(lengths)} rows have fewer fields than the header: the "
+                "missing ones are taken as blank"
+            )
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        width = len(self.columns)
+        pick = picker([self.columns.index(column) for column in columns])
+        rows = self._rows()
+        next(row for row, _ in rows if isinstance(row, list))  # the header
+        for row, line in rows:
+            if isinstance(row, Malformed):
+                yield row
+            elif len(row) == width or (len(row) > width and not any(row[width:])):
+                yield pick(row)
+            elif len(row) > width:
+                yield _defect("more fields than the header", row, line)
+            elif self._pads:
+                yield pick([*row, *[""] * (width - len(row))])
+            else:
+                yield _defect("fewer fields than the header", row, line)
+
+    def _rows(self) -> Iterator[tuple[list[str] | Malformed, int]]:
+        """Rows and the line on which each begins (1 = the first of the file)."""
+        csv.field_size_limit(_LONGEST_FIELD)
+        with self.path.open(encoding=self.encoding, newline=self._newline) as file:
+            lines = _Lines(file)
+            reader = csv.reader(iter(lines), delimiter=self._delimiter, quoting=self._quoting)
+            start = 1
+            while True:
+                try:
+                    row = next(reader, None)
+                except csv.Error as error:
+                    if "field larger" in str(error):
+                        raise InputError(
+                            f"{self.path}: a quotation mark in line {start} is never closed"
+                        ) from None
+                    yield Malformed("not well-formed CSV", f"line {start}: {error}"), start
+                    row = []
+                if row is None:
+                    return
+                if lines.ended:
+                    detail = f"line {start}: the file ends inside a quoted field"
+                    yield Malformed("cut inside quotes", detail), start
+                    return
+                if row:
+                    yield row, start
+                start = reader.line_num + 1
+
+
+class _Lines:
+    """Lines of a file, and whether more were asked for than it has."""
+
+    def __init__(self, file: Iterator[str]) -> None:
+        self.file = file
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self.file:
+            yield _BARE_CR.sub(" ", line) if "\r" in line[:-2] and line[-1] == "\n" else line
+        # A record that is complete asks for no further line; the reader asks once at the end.
+        self.ended = True
+
+
+class TripleColonTable:
+    """A file of `ID ::: TITLE ::: GENRE ::: DESCRIPTION` lines, as IMDb dumps are shared."""
+
+    def __init__(self, path: Path, encoding: str | None = None) -> None:
+        self.path = path
+        self.encoding, self.notes = choose_encoding(path, encoding)
+        with path.open(encoding=self.encoding, newline="\n") as file:
+            head = [line for line in itertools.islice(file, _HEAD_ROWS) if line.strip()]
+        widths = [line.count(TRIPLE_COLON) + 1 for line in head]
+        width = max(set(widths), key=widths.count)
+        cells = [cell.strip().casefold() for cell in head[0].split(TRIPLE_COLON)]
+        self._has_header = cells[0] == "id"
+        names = cells if self._has_header else _TRIPLE_COLON_NAMES.get(width)
+        if names is None:
+            raise InputError(
+                f"{path} has {width} fields separated by ':::'; known are ID ::: TITLE ::: GENRE "
+                "::: DESCRIPTION and the same without GENRE"
+            )
+        self.columns = names
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        pick = picker([self.columns.index(column) for column in columns])
+        width = len(self.columns)
+        with self.path.open(encoding=self.encoding, newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip() or (number == 1 and self._has_header):
+                    continue
+                cells = line.rstrip("\r\n").split(TRIPLE_COLON, width - 1)
+                if len(cells) < width:
+                    yield _defect("fewer fields than the others", cells, number)
+                else:
+                    yield pick(cells)
+
+
+def picker(indices: Sequence[int]) -> itemgetter:
+    """Chooses these cells of a row, as a tuple also where it is one or none."""
+    if len(indices) >= 2:
+        return itemgetter(*indices)
+    return itemgetter(slice(*(indices[0], indices[0] + 1) if indices else (0, 0)))
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Raises: InputError: If two columns have one name."""
+    repeated = sorted({name for name in names if name and list(names).count(name) > 1})
+    if repeated:
+        raise InputError(f"{path} has several columns named {', '.join(repeated)}; rename them")
+
+
+def choose_encoding(path: Path, asked: str | None) -> tuple[str, list[str]]:
+    """The codec of a text file and what to tell about it.
+
+    UTF-8 (with or without a mark) and UTF-16 with a mark are known; anything else is guessed from
+    its bytes, and told.
+
+    Raises:
+        InputError: If `asked` is no codec or does not fit, or nothing fits.
+    """
+    if asked is not None:
+        try:
+            codecs.lookup(asked)
+        except LookupError:
+            raise InputError(f"--encoding {asked!r} is no encoding; utf-8 or cp1252, say") from None
+        bad = _first_bad_byte(path, asked)
+        if bad is not None:
+            raise InputError(f"{path} is not in --encoding {asked} (byte {bad:,} does not fit)")
+        return asked, []
+    with path.open("rb") as file:
+        head = file.read(4)
+    encoding = "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    bad = _first_bad_byte(path, encoding)
+    if bad is None:
+        return encoding, []
+    guess = _guess(path, bad)
+    if guess is None or _first_bad_byte(path, guess) is not None:
+        raise InputError(
+            f"{path} is not UTF-8 (byte {bad:,}), nor what it looked like ({guess or 'nothing'}); "
+            "name its --encoding, or save it as UTF-8"
+        )
+    return guess, [
+        f"{path.name} is not UTF-8 (byte {bad:,}); it was read as {guess}: look at a few titles, "
+        "and name the --encoding if they are wrong"
+    ]
+
+
+def _guess(path: Path, near: int) -> str | None:
+    """What the bytes around the first one that is not UTF-8 look like."""
+    with path.open("rb") as file:
+        file.seek(max(0, near - _HEAD_BYTES // 2))
+        sample = file.read(8 * _HEAD_BYTES)
+    best = charset_normalizer.from_bytes(sample, cp_exclusion=["utf_16", "utf_32"]).best()
+    if best is None:
+        return None
+    # A few letters cannot tell the codecs of Latin script apart; one is by far the commonest.
+    letters = [sign for sign in str(best) if not sign.isascii() and sign.isalpha()]
+    latin = sum(unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
+    if 2 * latin >= len(letters) and _first_bad_byte(path, "cp1252") is None:
+        return "cp1252"
+    return best.encoding
+
+
+def _first_bad_byte(path: Path, encoding: str) -> int | None:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    position = 0
+    with path.open("rb") as file:
+        try:
+            while block := file.read(2**22):
+                decoder.decode(block)
+                position += len(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            return position + error.start
+    return None
+
+
+def _defect(reason: str, row: Sequence[str], line: int) -> Malformed:
+    shown = " | ".join(row)
+    return Malformed(reason, f"line {line}: {shown[:77]}{'...' if len(shown) > 77 else ''}")

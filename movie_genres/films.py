@@ -1,0 +1,236 @@
+"""All rows of all sources as a few numbers each, and what is decided over all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from movie_genres.cleaning import SHOWN_DEFECTS, CleanBatch
+from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
+from movie_genres.genres import Labels
+
+REPEATED = "repeats an earlier row"
+Genres = tuple[str, ...]
+
+
+@dataclass
+class Films:
+    """Rows in the order of their sources. Equal labels are stored once."""
+
+    source: np.ndarray
+    row: np.ndarray
+    """1 = the first record of its source."""
+    reason: np.ndarray
+    """Index into `reasons`; 0 = kept so far."""
+    labels: np.ndarray
+    """Index into `label_sets`."""
+    genres: np.ndarray
+    """Index into `genre_sets`."""
+    keys: np.ndarray
+    """Hashes of id, title and plot, shape (n_rows, 3); 0 for blank."""
+    bands: np.ndarray
+    words: np.ndarray
+    reasons: list[str]
+    label_sets: list[Labels]
+    genre_sets: list[Genres]
+    shards: list[Path]
+    shard_starts: np.ndarray
+    """First row of each shard."""
+    rules: Counter[str]
+    defects: list[tuple[int, str]]
+    """Source and words of rows that could not be read; the first few."""
+    notes: dict[int, str] = field(default_factory=dict)
+    """What rejected.csv says of a row beyond its shard's detail."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Numbers of the rows that are kept so far."""
+        return np.flatnonzero(self.reason == 0)
+
+    def reject(self, rows: np.ndarray, reason: str) -> None:
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        self.reason[rows] = self.reasons.index(reason)
+
+    def rejected(self) -> Counter[str]:
+        """Rows by reason."""
+        counts = np.bincount(self.reason, minlength=len(self.reasons)).tolist()
+        return Counter({r: n for r, n in zip(self.reasons, counts, strict=True) if r and n})
+
+    def genre_counts(self, rows: np.ndarray) -> Counter[str]:
+        """How many of these rows have each genre."""
+        counts: Counter[str] = Counter()
+        used, first, numbers = np.unique(self.genres[rows], return_index=True, return_counts=True)
+        for index in np.argsort(first):  # in order of appearance, which breaks ties in tables
+            for genre in self.genre_sets[used[index]]:
+                counts[genre] += int(numbers[index])
+        return counts
+
+    def label_counts(self, kind: str) -> dict[str, int]:
+        """How many rows have each dropped or unlisted raw label."""
+        numbers = np.bincount(self.labels, minlength=len(self.label_sets))
+        counts: Counter[str] = Counter()
+        for labels, number in zip(self.label_sets, numbers.tolist(), strict=True):
+            for label in getattr(labels, kind):
+                counts[label] += number
+        return dict(counts.most_common())
+
+    def set_genres(self, rows: np.ndarray, genres: Sequence[Genres]) -> None:
+        index = {known: number for number, known in enumerate(self.genre_sets)}
+        for row, found in zip(rows.tolist(), genres, strict=True):
+            self.genres[row] = index.setdefault(found, len(index))
+        self.genre_sets = list(index)
+
+    def genres_of(self, row: int) -> Genres:
+        return self.genre_sets[self.genres[row]]
+
+    def multi_hot(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Labels of rows, uint8, shape (n_rows, n_names)."""
+        column = {name: number for number, name in enumerate(names)}
+        table = np.zeros((len(self.genre_sets), len(names)), dtype=np.uint8)
+        for number, genres in enumerate(self.genre_sets):
+            table[number, [column[genre] for genre in genres if genre in column]] = 1
+        return table[self.genres[rows]]
+
+    def cells(self, rows: np.ndarray, column: str) -> Iterable[str]:
+        """Cells of the shards for ascending row numbers."""
+        which = np.searchsorted(self.shard_starts, rows, side="right") - 1
+        for number in np.unique(which):
+            table = read_shard(self.shards[number])
+            inside = rows[which == number] - self.shard_starts[number]
+            yield from table[column].take(pa.array(inside)).to_pylist()
+
+
+def read_shard(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def collect(cleaned: Iterable[CleanBatch]) -> Films:
+    """Put the batches' numbers together."""
+    reasons: dict[str, int] = {"": 0}
+    label_sets: dict[Labels, int] = {}
+    genre_sets: dict[Genres, int] = {}
+    parts: dict[str, list[np.ndarray]] = {}
+    shards, starts, total = [], [], 0
+    rules: Counter[str] = Counter()
+    defects: list[tuple[int, str]] = []
+    for batch in cleaned:
+        n_rows = len(batch.reason)
+        label_codes = np.array([label_sets.setdefault(x, len(label_sets)) for x in batch.labels])
+        genre_codes = np.array(
+            [genre_sets.setdefault(x.genres, len(genre_sets)) for x in batch.labels]
+        )
+        arrays: dict[str, np.ndarray] = {
+            "source": np.full(n_rows, batch.source, dtype=np.int16),
+            "row": np.arange(batch.first_row, batch.first_row + n_rows, dtype=np.int32),
+            "reason": np.array([reasons.setdefault(r, len(reasons)) for r in batch.reason], "i2"),
+            "labels": label_codes[batch.label_codes].astype(np.int32),
+            "genres": genre_codes[batch.label_codes].astype(np.int32),
+            "keys": batch.keys,
+            "bands": batch.bands,
+            "words": batch.words.astype(np.int32),
+        }
+        for name, values in arrays.items():
+            parts.setdefault(name, []).append(values)
+        shards.append(batch.shard)
+        starts.append(total)
+        rules.update(batch.rules)
+        if len(defects) < SHOWN_DEFECTS:
+            defects += [(batch.source, words) for words in batch.defects]
+        total += n_rows
+    joined: dict[str, Any] = {name: np.concatenate(parts.pop(name)) for name in list(parts)}
+    return Films(
+        **joined,
+        reasons=list(reasons),
+        label_sets=list(label_sets),
+        genre_sets=list(genre_sets),
+        shards=shards,
+        shard_starts=np.array(starts),
+        rules=rules,
+        defects=defects[:SHOWN_DEFECTS],
+    )
+
+
+def reject_repeated(films: Films) -> None:
+    """Keep the first of the rows with one title and plot, with the genres of all of them."""
+    usable = films.usable
+    usable = usable[films.keys[usable, 2] != 0]
+    both = films.keys[usable, 1] * np.uint64(3) ^ films.keys[usable, 2]
+    _, first, inverse = np.unique(both, return_index=True, return_inverse=True)
+    original = usable[first[inverse]]
+    repeated = original != usable
+    united: dict[int, set[str]] = {}
+    for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):
+        united.setdefault(earlier, set(films.genres_of(earlier))).update(films.genres_of(row))
+        films.notes[row] = f"row {films.row[earlier]}"
+    films.reject(usable[repeated], REPEATED)
+    genres = [tuple(sorted(found)) for found in united.values()]
+    films.set_genres(np.array(list(united), dtype=np.int64), genres)
+
+
+def find_groups(films: Films) -> tuple[np.ndarray, int]:
+    """Group the usable rows by film and give the rows of one plot the genres of all of them.
+
+    Rows are one film if they share their id or if their plots are equal or nearly equal. Ids of
+    two sources are compared together with the titles: two databases may give one number twice.
+
+    Returns:
+        Group of each row, -1 for rows that are not usable, shape (n_rows,); and the number of
+        plots whose rows had different genres.
+    """
+    rows = films.usable
+    keys, source = films.keys[rows], films.source[rows].astype(np.uint64)
+    plots = lambda asked: films.cells(rows[asked], "plot")  # noqa: E731
+    pairs = nearly_equal_pairs(films.bands[rows], plots)
+    same_plot = same_film_groups([keys[:, 2]], pairs)
+    conflicts = _unite_genres(films, rows, same_plot)
+    by_source = keys[:, 0] ^ (source * np.uint64(0x9E3779B97F4A7C15))
+    by_title = keys[:, 0] * np.uint64(3) ^ keys[:, 1]
+    by_source[keys[:, 0] == 0] = 0
+    by_title[(keys[:, 0] == 0) | (keys[:, 1] == 0)] = 0
+    groups = np.full(len(films), -1, dtype=np.int64)
+    groups[rows] = same_film_groups([same_plot + 1, by_source, by_title])
+    return groups, conflicts
+
+
+def _unite_genres(films: Films, rows: np.ndarray, groups: np.ndarray) -> int:
+    """Number of groups whose rows had different genres."""
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    starts = np.cumsum(sizes) - sizes
+    changed: list[np.ndarray] = []
+    united: list[Genres] = []
+    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
+        members = rows[order[start : start + size]]
+        found = {films.genres_of(row) for row in members.tolist()}
+        if len(found) > 1:
+            changed.append(members)
+            genres = tuple(sorted({genre for genres in found for genre in genres}))
+            united += [genres] * size
+    if changed:
+        films.set_genres(np.concatenate(changed), united)
+    return len(changed)
+
+
+def reject_rare_genres(films: Films, min_count: int) -> dict[str, int]:
+    """Drop genres with fewer than `min_count` films, then the films that have no other genre."""
+    usable = films.usable
+    counts = films.genre_counts(usable)
+    rare = {genre: n for genre, n in sorted(counts.items()) if n < min_count}
+    left = [tuple(g for g in genres if g not in rare) for genres in films.genre_sets]
+    emptied = np.array([not genres for genres in left])[films.genres[usable]]
+    index = {genres: number for number, genres in enumerate(dict.fromkeys(left))}
+    films.genres = np.array([index[genres] for genres in left], dtype=np.int32)[films.genres]
+    films.genre_sets = list(index)
+    films.reject(usable[emptied], f"no genre with at least {min_count} films")
+    return rare

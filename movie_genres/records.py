@@ -1,0 +1,47 @@
+"""What every kind of source gives: named columns, and records one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A record that is there and cannot be read."""
+
+    reason: str
+    """For the report; the same words for every record of the kind."""
+    detail: str
+    """Where it stands or how it begins."""
+
+
+Record = tuple[str, ...] | Malformed
+
+
+class Table(Protocol):
+    """A source that can be read again and again, from its beginning."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names in the source's order."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about how it was read, one sentence each."""
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        """The cells of these columns for each record, as text, blank where nothing is."""
+
+
+def as_text(value: Any) -> str:
+    """A cell as text: lists and objects become JSON, what is missing becomes blank."""
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:  # NaN alone differs from itself
+        return ""
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

@@ -1,0 +1,70 @@
+"""Columns are found by name and content; rows that do not fit them are noticed."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import made_up_films
+
+from movie_genres.columns import TypeCheck, find_columns
+from movie_genres.errors import InputError
+from movie_genres.genres import GenreAliases
+from prepare_dataset import ALIASES
+
+TABLE = GenreAliases.read(ALIASES)
+FILMS = made_up_films(60)
+PLOTS = [f"The man of {f['title']} goes to the town and finds a letter in his house" for f in FILMS]
+GENRES = [f["genres"] for f in FILMS]
+CAST = ["Ann Lee|Bo Roe Smith|Lou van der Berg"] * 60
+
+
+def found(**head: list[str]) -> dict[str, str | None]:
+    asked = {"text_column": None, "genre_column": None, "title_column": None}
+    return find_columns(head, TABLE, **asked)
+
+
+def test_names_are_found_whatever_their_case_and_blanks() -> None:
+    columns = found(**{" Movie-Name": ["A"] * 60, "OVERVIEW ": PLOTS, "Listed In": GENRES})
+    assert columns == {
+        "id": None, "title": " Movie-Name", "plot": "OVERVIEW ", "raw_genres": "Listed In"
+    }  # fmt: skip
+
+
+def test_columns_without_known_names_are_found_by_their_content() -> None:
+    columns = found(stars=CAST, body=PLOTS, tags=GENRES, keywords=["dog|sea"] * 60)
+    assert columns["plot"] == "body"
+    assert columns["raw_genres"] == "tags"
+
+
+def test_a_cast_with_pipes_is_neither_genres_nor_a_plot() -> None:
+    with pytest.raises(InputError, match="no column found for --genre-column; set it to one of"):
+        found(cast=CAST, overview=PLOTS, keywords=["dog|sea"] * 60)
+    with pytest.raises(InputError, match="no column found for --text-column"):
+        found(cast=CAST, genres=GENRES, director=["Ann Lee"] * 60)
+
+
+def test_content_decides_between_two_names_and_blank_columns_do_not_count() -> None:
+    assert found(category=["Movie"] * 60, genre=GENRES, plot=PLOTS)["raw_genres"] == "genre"
+    assert found(genres=[" "] * 60, genre=["Weird"] * 60, plot=PLOTS)["raw_genres"] == "genre"
+    with pytest.raises(InputError, match="several columns could be meant: overview, plot"):
+        found(overview=PLOTS, plot=PLOTS, genres=GENRES)
+
+
+def test_rows_broken_in_two_do_not_fit_and_sparse_rows_do() -> None:
+    head = {
+        "adult": ["False"] * 97 + [" - Written by"] * 3,
+        "homepage": [""] * 100,
+        "id": [str(n) for n in range(100)],
+        "overview": ["x"] * 100,
+        "release_date": ["1995-12-15"] * 100,
+        "runtime": ["81.0"] * 99 + [""],
+        "vote_count": ["12"] * 100,
+    }
+    check = TypeCheck(head, ["overview"])
+    assert check.columns == ["adult", "id", "release_date", "runtime", "vote_count"]
+    assert check.misfit(["True", "7", "2001-01-01", "90", "3"]) == ""
+    assert check.misfit(["True", "7", "", "", "3"]) == ""
+    assert check.misfit(["True", "seven", "2001-01-01", "90", "3"]) == ""
+    assert check.misfit([" - Written by", "1.0.x", "", "", ""])
+    assert check.misfit(["False", "7", "", "", ""]) == (
+        "release_date='', runtime='', vote_count=''"
+    )
