@@ -47,7 +47,7 @@ _ACCENTED = "ßàáâäåæçèéêëìíîïñòóôöøùúûüý"
 _HARMLESS = bytes(sign for sign in range(0x20, 0x7F) if chr(sign) not in "&<[]{}")
 _HARMLESS += _ACCENTED.encode("latin-1")
 # Between ASCII signs such a letter is no mojibake: that takes two signs beyond ASCII in a row.
-_FEW_ACCENTS = re.compile(f"(?:[ -~]+|[{_ACCENTED}](?![^ -~]))*")
+_FEW_ACCENTS = re.compile(f"(?:[ -~]|[{_ACCENTED}](?![^ -~]))*+")  # possessive: linear in time
 _SUSPICIOUS = re.compile(r" [ ,.;:!?]|http|\([),; ]|See full")
 _SIGN_OF_A_RULE = re.compile(
     rf"[<\[\]{{}}]|\s(?<! )|\(\s|{_INVISIBLE.pattern}|{_SUSPICIOUS.pattern}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from movie_genres.text import clean_text, compose_text, plot_defect
@@ -36,3 +38,10 @@ def test_placeholders_and_stubs_are_no_plots() -> None:
 def test_the_title_stands_before_the_plot_if_there_is_one() -> None:
     assert compose_text("Jaws", "A shark.") == "Jaws. A shark."
     assert compose_text("", "A shark.") == "A shark."
+
+
+def test_cleaning_takes_no_longer_for_a_sign_at_the_end_of_a_long_text() -> None:
+    text = "a man waits " * 400 + "\u2019"
+    started = time.perf_counter()
+    clean_text(text)
+    assert time.perf_counter() - started < 5
