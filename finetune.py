@@ -227,9 +227,9 @@ def build_trainer(
     trainer = GenreTrainer(
         model=model,
         args=args,
-        train_dataset=tokenize(prepared.splits["train"], tokenizer, project.max_length),
+        train_dataset=tokenize(prepared.splits["train"], tokenizer, project.training_cut),
         eval_dataset=by_length(
-            tokenize(prepared.splits["validation"], tokenizer, project.max_length)
+            tokenize(prepared.splits["validation"], tokenizer, project.training_cut)
         ),
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=GenreMetrics(prepared.labels),
@@ -317,7 +317,7 @@ def finish(
     )
     probe = None
     if project.probe_c:
-        probe = probe_logits(run, encoder, prepared, project.max_length, seed), pos_weight
+        probe = probe_logits(run, encoder, prepared, project.training_cut, seed), pos_weight
     baselines = judge_baselines(
         prepared,
         objective=project.objective,
@@ -364,7 +364,7 @@ def model_facts(
         "frozen": f"embeddings and {project.frozen_share:.0%} of the layers, lowest first"
         if project.frozen_share
         else "nothing",
-        "cut": f"after {project.max_length} tokens",
+        "cut": f"after {project.training_cut} tokens in training, {project.max_length} at use",
         "seed": str(args.seed),
         "time": f"{facts['seconds']:.0f} s (probing included) in {facts['precision']} on "
         f"{args.world_size} × {args.device.type} ({platform.machine()}, "

@@ -35,6 +35,13 @@ class ProjectArguments:
         default="data/prepared", metadata=_help("Folder that prepare_dataset.py wrote.")
     )
     max_length: int = field(default=256, metadata=_help("Texts are cut after so many tokens."))
+    train_length: int = field(
+        default=0,
+        metadata=_help(
+            "Training, its evaluations and the probe cut texts after so many tokens instead; "
+            "0: the same. Reading more at use than in training is cheap and helps with long plots."
+        ),
+    )
     class_weights: str = field(
         default="none",
         metadata=_help(
@@ -89,10 +96,20 @@ class ProjectArguments:
         default=False, metadata=_help("Start afresh where --output-dir holds a run.")
     )
 
+    @property
+    def training_cut(self) -> int:
+        """Tokens after which training cuts texts."""
+        return self.train_length or self.max_length
+
     def check(self) -> None:
         """Raises: InputError: If a number is out of its range."""
         if self.max_length < 8:
             raise InputError(f"--max-length {self.max_length} is less than 8 tokens")
+        if self.train_length and not 8 <= self.train_length <= self.max_length:
+            raise InputError(
+                f"--train-length {self.train_length} is neither 0 nor in 8 to {self.max_length}, "
+                "which is --max-length"
+            )
         if not 0 <= self.frozen_share <= 1:
             raise InputError(f"--frozen-share {self.frozen_share} is not in [0, 1]")
         if not 0 <= self.dropout < 1:

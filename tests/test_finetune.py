@@ -217,6 +217,7 @@ def test_other_data_is_not_mixed_with_an_old_run(
         (["--dataset-dir", "/nowhere"], "is no prepared dataset"),
         (["--model-name-or-path", "/nowhere"], "is no model folder"),
         (["--max-length", "1000"], r"--max-length 1000 is outside 8 to 64"),
+        (["--train-length", "40"], "--train-length 40 is neither 0 nor in 8 to 32"),
         (["--frozen-share", "2"], r"--frozen-share 2.0 is not in \[0, 1\]"),
         (["--lerning-rate", "1"], r"unknown argument\(s\): --lerning-rate 1"),
         (["--bf16", "--precision", "fp16"], "give one of them"),
@@ -309,6 +310,28 @@ def test_the_probe_is_the_same_baseline_where_layers_start_at_random(
     assert finetune.main(tiny_arguments(run, *flags)) == 0
     metrics = read_json(run / "metrics.json")
     assert metrics["baselines"]["linear_probe"] == pytest.approx(metrics["test"]["chosen"])
+
+
+def test_a_model_trained_on_the_start_of_texts_is_tuned_and_judged_by_what_it_reads_at_use(
+    tiny_arguments: Arguments, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert (
+        finetune.main(tiny_arguments(run, "--train-length", "10", "--num-train-epochs", "1")) == 0
+    )
+    rows = pd.read_parquet(run / "predictions.parquet")
+    texts = list(rows["text"])
+    published = GenreClassifier.from_pretrained(str(run / "model"))
+    assert published.max_length == 32
+    measured = np.stack(rows["probabilities"])
+    assert np.allclose(published.probabilities(texts), measured, atol=1e-5)
+    published.max_length = 10
+    assert not np.allclose(published.probabilities(texts), measured, atol=1e-3)
+    state = read_json(run / "checkpoints" / "checkpoint-10" / "trainer_state.json")
+    dataset = read_json(run / "args.json")["project"]["dataset_dir"]
+    films = len(load_prepared(Path(dataset)).splits["train"])
+    assert state["num_input_tokens_seen"] <= 10 * films
+    assert "after 10 tokens in training, 32 at use" in (run / "README.md").read_text()
 
 
 def test_a_model_without_its_tokenizer_is_refused(
