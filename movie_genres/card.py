@@ -9,7 +9,11 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
+from movie_genres.errors import InputError
+
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+_AFTER_ONNX = "## Per genre\n"
+"""Heading of the section that follows the one on ONNX files."""
 
 HEADLINE = {
     "f1_micro": "F1, micro",
@@ -82,6 +86,30 @@ def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
         jinja2.UndefinedError: If the template asks for a variable that is not given: a card with
             an empty space is worse than none.
     """
+    return _template().render(card_data=data.to_yaml(), **variables)
+
+
+def insert_onnx(card: str, onnx: Mapping[str, Any], model_id: str) -> str:
+    """A filled card with the section on its ONNX files, in the place of an earlier one.
+
+    Args:
+        onnx: What `onnx_export.add_onnx` gives.
+        model_id: What the section's snippet loads.
+
+    Raises:
+        InputError: If the card is not one of this template: the section has no place in it.
+    """
+    template = _template()
+    context = template.new_context({"onnx": onnx, "model_id": model_id})
+    section = "".join(template.blocks["onnx"](context))
+    before, heading, after = card.partition(_AFTER_ONNX)
+    if not heading:
+        raise InputError(f"the card has no section {_AFTER_ONNX.strip()!r}: it is not a run's")
+    title = section.splitlines()[0]
+    return before.split(f"{title}\n")[0] + section + heading + after
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -91,6 +119,6 @@ def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
     )
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
     environment.filters["count"] = lambda value: f"{value:,}"
+    environment.filters["megabytes"] = lambda size: f"{size / 1e6:.1f} MB"
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(card_data=data.to_yaml(), **variables)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
