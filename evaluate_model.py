@@ -4,6 +4,8 @@
         --output-dir runs/demo-again
     python evaluate_model.py --model runs/demo/model --dataset-dir data/mine \\
         --output-dir runs/retuned --retune --objective f1_macro
+    python evaluate_model.py --model runs/demo/model --dataset-dir data/prepared \\
+        --output-dir runs/demo-onnx --onnx
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import transformers
 from datasets import disable_progress_bars
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.arguments import check_objective
 from movie_genres.artifacts import ModelFacts, result_table, write_results
@@ -23,8 +26,15 @@ from movie_genres.classifier import load_model, stored_max_length
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.decisions import label_names, undo_calibration
 from movie_genres.errors import InputError
-from movie_genres.evaluation import judge_as_stored, judge_baselines, tune_and_judge
+from movie_genres.evaluation import (
+    judge_as_stored,
+    judge_baselines,
+    save_model,
+    tune_and_judge,
+)
 from movie_genres.loading import Prepared, load_prepared
+from movie_genres.onnx_export import add_onnx, check_installed
+from movie_genres.predictions import Predictions
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -46,12 +56,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="with --retune: give the most probable genre to a film that reaches no threshold",
     )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="write a model/ with onnx/ for other runtimes, float32 and int8, and score both",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of folds and bootstrap")
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     for flag in ("objective", "never_empty"):
         if getattr(args, flag) and not args.retune:
             name = flag.replace("_", "-")
             raise InputError(f"--{name} changes the decisions, so it goes with --retune")
+    if args.onnx:
+        check_installed()
     args.objective = check_objective(args.objective or "f1_micro")
     folder = args.output_dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -94,12 +111,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     results = replace(results, baselines=baselines)
     write_results(args.output_dir, results, prepared, model_facts(args, max_length), sweep)
+    if args.onnx:
+        write_onnx(model, tokenizer, args, max_length)
     print(
         f"Test split of {args.dataset_dir}, thresholds by policy '{results.thresholds.policy}':\n"
     )
     print(result_table(results.metrics()))
     print(f"\nreport   {args.output_dir / 'README.md'}")
     return 0
+
+
+def write_onnx(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    args: argparse.Namespace,
+    max_length: int,
+) -> None:
+    if not args.retune:
+        save_model(model, tokenizer, args.output_dir / "model", max_length)
+    found = add_onnx(
+        model,
+        tokenizer,
+        Predictions.read(args.output_dir / "predictions.parquet"),
+        model_folder=args.output_dir / "model",
+        report_folder=args.output_dir,
+        model_id="model",
+    )
+    for precision, row in found.items():
+        scores = row["test"]
+        print(
+            f"{row['file']} ({precision}): {row['bytes']:,} bytes, probabilities within "
+            f"{row['largest_difference']:.1g}, F1 micro {scores['f1_micro']:.3f}, F1 macro "
+            f"{scores['f1_macro']:.3f}, mAP {scores['average_precision_macro']:.3f}"
+        )
+    print()
 
 
 def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
@@ -117,7 +162,7 @@ def model_facts(args: argparse.Namespace, max_length: int) -> ModelFacts:
     origin = "with calibration and thresholds fitted anew on" if args.retune else "evaluated on"
     return ModelFacts(
         name=args.output_dir.resolve().name,
-        model_id="model" if args.retune else args.model,
+        model_id="model" if args.retune or args.onnx else args.model,
         origin=f"The model `{args.model}`, {origin}",
         base_model=None if Path(args.model).exists() else args.model,
         license=None,

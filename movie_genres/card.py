@@ -9,7 +9,11 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
+from movie_genres.errors import InputError
+
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+_AFTER_ONNX = "## Per genre\n"
+"""Heading of the section that follows the one on ONNX files."""
 
 BASELINE_NAMES = {
     "prior": "genre frequencies alone",
@@ -161,6 +165,7 @@ def template_environment() -> jinja2.Environment:
         f"{found['difference']:+.3f} ({found['interval'][0]:+.3f} to {found['interval'][1]:+.3f})"
     )
     environment.filters["count"] = lambda value: f"{value:,}"
+    environment.filters["megabytes"] = lambda size: f"{size / 1e6:.1f} MB"
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     return environment
 
@@ -172,5 +177,28 @@ def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
         jinja2.UndefinedError: If the template asks for a variable that is not given: a card with
             an empty space is worse than none.
     """
-    template = template_environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(card_data=data.to_yaml(), **variables)
+    return _template().render(card_data=data.to_yaml(), **variables)
+
+
+def insert_onnx(card: str, onnx: Mapping[str, Any], model_id: str) -> str:
+    """A filled card with the section on its ONNX files, in the place of an earlier one.
+
+    Args:
+        onnx: What `onnx_export.add_onnx` gives.
+        model_id: What the section's snippet loads.
+
+    Raises:
+        InputError: If the card is not one of this template: the section has no place in it.
+    """
+    template = _template()
+    context = template.new_context({"onnx": onnx, "model_id": model_id})
+    section = "".join(template.blocks["onnx"](context))
+    before, heading, after = card.partition(_AFTER_ONNX)
+    if not heading:
+        raise InputError(f"the card has no section {_AFTER_ONNX.strip()!r}: it is not a run's")
+    title = section.splitlines()[0]
+    return before.split(f"{title}\n")[0] + section + heading + after
+
+
+def _template() -> jinja2.Template:
+    return template_environment().from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from scipy.special import expit
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -56,20 +57,35 @@ def predict_logits(
         float32, shape (n_texts, n_labels).
     """
     model.eval()
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
-    names = [name for name in tokenizer.model_input_names if name in encoded]
-    order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
     width = int(model.config.hidden_size if features else len(label_names(model.config)))
     outputs = np.empty((len(texts), width), dtype=np.float32)
     with captured_features(model) as seen:
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = {name: [encoded[name][row] for row in rows] for name in names}
-            padded = tokenizer.pad(batch, return_tensors="pt").to(model.device)
-            logits = model(**padded).logits
+        for rows, padded in length_sorted_batches(tokenizer, texts, max_length, batch_size, "pt"):
+            logits = model(**padded.to(model.device)).logits
             outputs[rows] = (seen[-1] if features else logits.float()).cpu().numpy()
             seen.clear()
     return outputs
+
+
+def length_sorted_batches(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    max_length: int,
+    batch_size: int,
+    tensors: str,
+) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
+    """Padded batches of similar length, the longest first, each with the rows it is made of.
+
+    Args:
+        tensors: "pt" or "np".
+    """
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
+    names = [name for name in tokenizer.model_input_names if name in encoded]
+    order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        batch = {name: [encoded[name][row] for row in rows] for name in names}
+        yield rows, tokenizer.pad(batch, return_tensors=tensors)
 
 
 @dataclass(frozen=True)

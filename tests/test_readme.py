@@ -15,13 +15,14 @@ import prepare_dataset
 import publish
 from benchmarks import class_weights, seeds, soak, thresholds
 from movie_genres.arguments import parse_finetune_args
+from space import app
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
     "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py", "publish.py",
     "metrics.py", "benchmarks/RECIPE.md", "benchmarks/RESULTS.md",
     "benchmarks/thresholds.py", "benchmarks/class_weights.py",
-    "benchmarks/soak.py"))]  # fmt: skip
+    "benchmarks/soak.py", "space/app.py"))]  # fmt: skip
 PARSERS = {
     "prepare_dataset.py": prepare_dataset.parse_args,
     "predict.py": predict.parse_args,
@@ -33,15 +34,18 @@ PARSERS = {
     "benchmarks/thresholds.py": thresholds.parse_args,
     "benchmarks/class_weights.py": class_weights.parse_args,
     "benchmarks/soak.py": soak.parse_args,
+    "space/app.py": app.parse_args,
 }
-COMMAND = re.compile(r"(?:accelerate launch|python)(?: --\w+ \S+)* ((?:benchmarks/)?\w+\.py)(.*)")
+COMMAND = re.compile(
+    r"(?:accelerate launch|python)(?: --\w+ \S+)* ((?:benchmarks/|space/)?\w+\.py)(.*)"
+)
 
 
 def commands() -> list[tuple[str, str]]:
     found = []
     for document in DOCUMENTS:
         for line in re.sub(r"\\+\n", " ", document).splitlines():
-            match = COMMAND.search(re.sub(r"-m benchmarks\.(\w+)", r"benchmarks/\1.py", line))
+            match = COMMAND.search(re.sub(r"-m (benchmarks|space)\.(\w+)", r"\1/\2.py", line))
             if match and match[1] in PARSERS and "..." not in line:
                 found.append((match[1], match[2].split("  #")[0].rstrip("`.):; ")))
     return found

@@ -1,0 +1,249 @@
+"""The demo page: a plot in, genres out as bars, each with the threshold that decides.
+
+python -m space.app --model runs/demo/model        # folder or Hub id; from the project's root
+
+On a Space it runs as `python app.py`, beside a copy of the package; the model is the first one
+under `models` in README.md. Nothing but the model is loaded from anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import transformers
+import yaml
+
+from movie_genres.classifier import GenreClassifier, Prediction
+from movie_genres.command_line import dashes, exit_code
+from movie_genres.errors import InputError
+from movie_genres.text import clean_text, compose_text, plot_defect
+
+try:
+    import gradio as gr
+except ModuleNotFoundError:  # `main` says so in one line
+    gr = None
+
+HERE = Path(__file__).parent
+CHARACTERS_PER_TOKEN = 100
+"""So much of a plot is looked at; tokens are far shorter, so what the model reads is in it."""
+BORDERLINE = 0.05
+"""Distance from the threshold at which bar and mark all but meet on the page."""
+
+# Written for this page; none is a real film's.
+EXAMPLES = [
+    ["The Last Lighthouse", "On a storm-beaten island, a retired keeper hides a wounded smuggler "
+     "from the police and from the gang that wants her silenced before morning."],
+    ["Best Man Wanted", "When their wedding planner vanishes with the rings, two rival families "
+     "have one day to find her, and the best man keeps falling for the wrong bridesmaid."],
+    ["Orbit of Glass", "The crew of a failing space station learns that the signal they are sent "
+     "to repair comes from a ship that left Earth a hundred years from now."],
+    ["Dust and Silver", "A widowed sheriff rides out with the outlaw she once arrested to bring "
+     "back the children taken from their frontier town."],
+    ["The Quiet Orchard", "After their father's death, three brothers return to the family farm "
+     "and find letters that change what each of them believed about the war."],
+]  # fmt: skip
+
+CSS = """
+.gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
+.chips { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; min-height: 34px; }
+.chips span { padding: 5px 14px; border-radius: 17px; line-height: 1.5; font-weight: 600;
+    color: white; background: var(--primary-600); }
+.genres { display: grid; gap: 5px; margin: 14px 0 10px; font-variant-numeric: tabular-nums; }
+.genre { display: grid; grid-template-columns: 8.5em 1fr 2.6em; gap: 10px; align-items: center;
+    color: var(--body-text-color-subdued); --bar: var(--neutral-400); }
+.genre.given { color: var(--body-text-color); font-weight: 600; --bar: var(--primary-500); }
+.name { text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.track { position: relative; height: 16px; border-radius: 4px;
+    background: var(--border-color-primary); }
+.bar { height: 100%; border-radius: 4px; background: var(--bar); }
+.cut { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px;
+    background: var(--body-text-color); }
+.key { font-size: 0.85em; color: var(--body-text-color-subdued); }
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The demo page on this machine.")
+    parser.add_argument("--model", help="model folder or Hub id; README.md's model if not given")
+    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    args.model = args.model or named_model(HERE / "README.md")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    if gr is None:
+        raise InputError("the page needs gradio: python -m pip install -r space/requirements.txt")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    page = build_page(GenreClassifier.from_pretrained(args.model), args.model)
+    page.launch(theme=theme(), css=CSS, footer_links=[], ssr_mode=False)
+    return 0
+
+
+def named_model(readme: Path) -> str:
+    """The first model that a Space's front matter names."""
+    front = yaml.safe_load(readme.read_text(encoding="utf-8").split("---\n")[1])
+    if not front.get("models"):
+        raise InputError(f"{readme} names no model; add one under `models`, or give --model")
+    return str(front["models"][0])
+
+
+def theme() -> gr.Theme:
+    """The fonts of the reader's system: none is fetched."""
+    return gr.themes.Soft(
+        primary_hue="indigo",
+        font=["ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+
+
+def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
+    """The page for one model."""
+
+    # One character more than is looked at: a browser is slow with megabytes, and a cut is noticed.
+    most = looked_at(classifier) + 1
+
+    def read(title: str, plot: str) -> tuple[str, str]:
+        return answer(classifier, title, plot)
+
+    with gr.Blocks(title="Movie genres", analytics_enabled=False) as page:
+        gr.Markdown(
+            "# Movie genres from a plot\n"
+            "Tell the story of a film, real or not. The model gives each of its "
+            f"{len(classifier.decisions.labels)} genres a probability, and gives the film every "
+            "genre that reaches its threshold."
+        )
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5):
+                title = gr.Textbox(
+                    label="Title (optional)", max_lines=1, elem_id="title", max_length=most
+                )
+                plot = gr.Textbox(
+                    label="Plot", lines=7, max_lines=14, elem_id="plot", max_length=most,
+                    placeholder="Two detectives hunt a killer who quotes Dante.",
+                )  # fmt: skip
+                button = gr.Button("Find the genres", variant="primary", elem_id="find")
+                films = gr.Column()
+            with gr.Column(scale=6):
+                bars = gr.HTML(elem_id="bars", value=_empty("The genres appear here."))
+                reading = gr.Markdown(elem_id="reading")
+        with films:
+            gr.Examples(
+                EXAMPLES, [title, plot], [bars, reading], read, run_on_click=True,
+                cache_examples=False, label="Films that do not exist",
+                example_labels=[example[0] for example in EXAMPLES],
+            )  # fmt: skip
+        model = f"`{name}`" if Path(name).is_dir() else f"[{name}](https://huggingface.co/{name})"
+        gr.Markdown(
+            f"Model: {model}. Its probabilities are calibrated: of many films with a probability "
+            "of 0.40 for a genre, about 40 in 100 have it."
+        )
+        gr.on([button.click, title.submit, plot.submit], read, [title, plot], [bars, reading])
+    return page
+
+
+def answer(classifier: GenreClassifier, title: str, plot: str) -> tuple[str, str]:
+    """What the page shows for a film: the bars (HTML), and how to read them (Markdown)."""
+    limit = looked_at(classifier)
+    too_long, plot, title = len(plot) > limit, plot[:limit], title[:limit]
+    cleaned = clean_text(plot)
+    if not cleaned:
+        return _empty("Write a plot first: a title alone would be a guess."), ""
+    film = classifier([plot], [title])[0]
+    decisions = classifier.decisions
+    thresholds = dict(zip(decisions.labels, decisions.thresholds.tolist(), strict=True))
+    notes = [
+        how_decided(film, thresholds, decisions.never_empty),
+        *borderline_cases(film, thresholds),
+        *what_was_read(classifier, compose_text(clean_text(title), cleaned)),
+    ]
+    if too_long:
+        notes.append(f"**Cut.** Only the first {limit:,} characters were looked at.")
+    if defect := plot_defect(cleaned):
+        notes.append(f"**Hardly a plot** ({defect}): such texts were left out of the training.")
+    return draw_bars(film, thresholds), "\n\n".join(notes)
+
+
+def looked_at(classifier: GenreClassifier) -> int:
+    """How many characters of a plot are cleaned and cut into tokens."""
+    return CHARACTERS_PER_TOKEN * classifier.max_length
+
+
+def draw_bars(film: Prediction, thresholds: dict[str, float]) -> str:
+    """A bar for each genre, the most probable first, with its threshold as a mark."""
+    ordered = sorted(film.probabilities, key=lambda genre: -film.probabilities[genre])
+    chips = "".join(f"<span>{escape(genre)}</span>" for genre in film.genres)
+    rows = "".join(
+        f'<div class="genre{" given" if genre in film.genres else ""}" '
+        f'title="{escape(genre)}: {film.probabilities[genre]:.3f}, given from '
+        f'{thresholds[genre]:.3f}"><div class="name">{escape(genre)}</div><div class="track">'
+        f'<div class="bar" style="width: {film.probabilities[genre]:.1%}"></div>'
+        f'<div class="cut" style="left: {min(thresholds[genre], 1):.1%}"></div></div>'
+        f'<div class="value">{film.probabilities[genre]:.2f}</div></div>'
+        for genre in ordered
+    )
+    return (
+        f'<div class="chips">{chips or "no genre reaches its threshold"}</div>'
+        f'<div class="genres">{rows}</div>'
+        '<div class="key">Bar: probability, 0 to 1. Upright line: threshold; a genre is given '
+        "when its bar reaches it.</div>"
+    )
+
+
+def how_decided(film: Prediction, thresholds: dict[str, float], never_empty: bool) -> str:
+    """The decision in a sentence."""
+    if not film.genres:
+        return "**No genre** reaches its threshold: the model is not sure enough of any."
+    first = next(iter(film.genres))
+    if never_empty and film.genres[first] < thresholds[first]:
+        return f"**{first}** is the most probable; it is given though none reaches its threshold."
+    return "**Given:** " + ", ".join(f"{g} ({p:.2f})" for g, p in film.genres.items()) + "."
+
+
+def borderline_cases(film: Prediction, thresholds: dict[str, float]) -> list[str]:
+    """The reading of the genres that are decided by a small margin, the nearest first."""
+    margins = {g: p - thresholds[g] for g, p in film.probabilities.items()}
+    near = sorted(
+        (g for g in margins if abs(margins[g]) <= BORDERLINE), key=lambda g: abs(margins[g])
+    )
+    if not near:
+        return []
+    lines = [
+        f"- {genre}: {film.probabilities[genre]:.2f} "
+        f"{'reaches' if margins[genre] >= 0 else 'misses'} its threshold of "
+        f"{thresholds[genre]:.2f} by {abs(margins[genre]):.3f}. Of 100 films with this "
+        f"probability, about {100 * film.probabilities[genre]:.0f} have the genre."
+        for genre in near
+    ]
+    return [
+        "**Borderline.** These decisions are close; look at them yourself:\n\n" + "\n".join(lines)
+    ]
+
+
+def what_was_read(classifier: GenreClassifier, text: str) -> list[str]:
+    """Where the model stopped reading, if it did not read all."""
+    tokens = len(classifier.tokenizer(text)["input_ids"])
+    if tokens <= classifier.max_length:
+        return []
+    read = classifier.tokenizer(
+        text, truncation=True, max_length=classifier.max_length, return_offsets_mapping=True
+    )
+    end = max(stop for _, stop in read["offset_mapping"])
+    words = " ".join(text[:end].replace("`", "").split()[-6:])
+    return [
+        f"**Long plot.** The model reads {classifier.max_length} tokens; this text has {tokens:,}. "
+        f"It stopped after `… {words}`; what follows had no influence."
+    ]
+
+
+def _empty(message: str) -> str:
+    return f'<div class="chips">{escape(message)}</div>'
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
