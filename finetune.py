@@ -64,7 +64,7 @@ from movie_genres.loading import (
 )
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.probing import by_length, probe_logits, start_head
-from movie_genres.publication import publish
+from movie_genres.publication import publish_run
 from movie_genres.run import RunFolder, run_record
 
 
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.exit_code
     if repository is not None:
         print()
-        publish(run.path, "model", repository.target.repo_id, repository)
+        publish_run(run.path, repository.target.repo_id, repository)
     return 0
 
 

@@ -80,6 +80,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="GENRE",
         help="further genres, which keep their names, also where these hold a separator",
     )
+    add(
+        "--absent-genres",
+        choices=("false", "unknown"),
+        default="false",
+        help="with several sources: films of a source that never uses a genre do not have it, or "
+        "it is not known (NaN) and takes part in nothing",
+    )
     add("--min-genre-count", type=int, default=50, help="rarer genres are dropped")
     add("--min-words", type=int, default=MIN_WORDS, help="shorter plots are rejected")
     add("--encoding", help="of text files; found out if not given")
@@ -111,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with new_folder(args.output_dir) as new, tempfile.TemporaryDirectory(dir=new) as work:
         asked = Asked(args.text_column, args.genre_column, args.title_column, args.encoding)
         sources = read_sources(args.source, asked, aliases, Path(work))
+        if args.absent_genres == "unknown" and len(sources) < 2:
+            raise InputError("--absent-genres unknown compares sources: give --source several")
         sources, fields, leaks = choose_fields(args, sources, aliases)
         films = read_films(args, sources, aliases, fields, Path(work))
         reject_repeated(films)
@@ -119,13 +128,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_usable(films, sources)
         labels = sorted(films.genre_counts(films.usable))
         split = split_films(films, groups, labels, args.seed)
-        settings = {"min_genre_count": args.min_genre_count, "seed": args.seed}
+        settings: dict[str, Any] = {"min_genre_count": args.min_genre_count, "seed": args.seed}
         settings["aliases_sha256"] = file_sha256(args.aliases)
+        used = None
+        if args.absent_genres == "unknown":
+            used = films.used_by_source(len(sources), labels)
+            settings["unknown_genres"] = unknown_genres(used, sources, labels)
         made = Preparation(
             films, split, groups, sources, fields, leaks, conflicts, below_min_count, settings
         )
         report = build_report(made)
-        write_prepared(new, films, split, labels, sources, report)
+        write_prepared(new, films, split, labels, sources, used, report)
         if args.audit:
             audit_labels(new, labels, args.seed)
     print_summary(args.output_dir, report)
@@ -223,16 +236,28 @@ def split_films(films: Films, groups: np.ndarray, labels: list[str], seed: int) 
     return split
 
 
+def unknown_genres(
+    used: np.ndarray, sources: list[Source], labels: list[str]
+) -> dict[str, list[str]]:
+    """By source: the genres that it never uses."""
+    return {
+        source.name: [labels[label] for label in np.flatnonzero(~row)]
+        for source, row in zip(sources, used, strict=True)
+    }
+
+
 def write_prepared(
     new: Path,
     films: Films,
     split: np.ndarray,
     labels: list[str],
     sources: list[Source],
+    used: np.ndarray | None,
     report: dict[str, Any],
 ) -> None:
     (new / "data").mkdir()
-    write_splits(new / "data", films, split, labels, [source.name for source in sources])
+    names = [source.name for source in sources]
+    write_splits(new / "data", films, split, labels, names, used)
     write_json(new / "labels.json", labels)
     write_json(new / "report.json", report)
     (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
@@ -250,6 +275,9 @@ def print_summary(folder: Path, report: dict[str, Any]) -> None:
     print(f"kept {report['kept']:,} ({splits}) with {len(report['genres']['kept'])} genres")
     for reason, count in report["rejected"].items():
         print(f"  rejected {count:5,}  {reason}")
+    for source, genres in report.get("unknown_genres", {}).items():
+        if genres:
+            print(f"unknown for the films of {source}: {', '.join(genres)}")
     for line in suspicions(report):
         print(f"note: {line}")
     print(f"wrote {folder}: open its README.md; every rejected row is in rejected.csv")

@@ -3,6 +3,8 @@
 python publish.py runs/demo --repo-id you/movie-genres                  # private
 python publish.py runs/demo --repo-id you/movie-genres --public --tag v1.0
 python publish.py runs/demo --repo-id you/movie-genres --dry-run        # files, sizes and card
+python publish.py runs/demo --repo-id you/movie-genres --onnx           # ONNX files as well
+python publish.py runs/demo --repo-id you/movie-genres --space you/movie-genres-demo
 python publish.py --dataset data/prepared --repo-id you/movie-plots
 
 The token is the one that `hf auth login` stored, or the variable HF_TOKEN. The same command again
@@ -19,7 +21,7 @@ from pathlib import Path
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.hub import HubTarget, Repository
-from movie_genres.publication import publish
+from movie_genres.publication import publish_dataset, publish_page, publish_run
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,20 +36,43 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="check, show files, sizes and card; send nothing"
     )
+    parser.add_argument(
+        "--onnx", action="store_true", help="export float32 and int8 files for other runtimes, too"
+    )
+    parser.add_argument("--space", help="you/name: publish the demo page of the model as well")
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if (args.run is None) == (args.dataset is None):
         raise InputError("give a run or --dataset, one of them")
+    if args.dataset is not None and (args.onnx or args.space):
+        raise InputError("--onnx and --space go with a run, not with --dataset")
     args.target = HubTarget(args.repo_id, args.public, args.tag)
     args.target.check()
+    args.space_target = HubTarget(args.space, args.public) if args.space else None
+    if args.space_target is not None:
+        args.space_target.check()
+    if args.onnx:
+        # Not above: it imports torch, and --help is to come at once.
+        from movie_genres.onnx_export import check_installed
+
+        check_installed()
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    kind = "model" if args.dataset is None else "dataset"
-    repository = None if args.dry_run else Repository.connect(args.target, kind)
-    publish(args.run or args.dataset, kind, args.repo_id, repository)
+    if args.dataset is not None:
+        publish_dataset(args.dataset, args.repo_id, connect(args, args.target, "dataset"))
+        return 0
+    publish_run(args.run, args.repo_id, connect(args, args.target, "model"), onnx=args.onnx)
+    if args.space_target is not None:
+        print()
+        page = connect(args, args.space_target, "space")
+        publish_page(args.repo_id, args.space, page)
     return 0
+
+
+def connect(args: argparse.Namespace, target: HubTarget, kind: str) -> Repository | None:
+    return None if args.dry_run else Repository.connect(target, kind)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,19 @@ class Films:
             table[number, [column[genre] for genre in genres if genre in column]] = 1
         return table[self.genres[rows]]
 
+    def used_by_source(self, n_sources: int, names: Sequence[str]) -> np.ndarray:
+        """Whether a source gives a genre to any of its kept films, bool, (n_sources, n_names).
+
+        By the source's own labels: a film found in two sources counts for what each says of it.
+        """
+        used = np.zeros((n_sources, len(names)), dtype=bool)
+        kept = self.usable
+        for source in range(n_sources):
+            sets = np.unique(self.labels[kept[self.source[kept] == source]])
+            genres = {genre for index in sets for genre in self.label_sets[index].genres}
+            used[source] = [name in genres for name in names]
+        return used
+
     def cells(self, rows: np.ndarray, column: str) -> Iterable[str]:
         """Cells of the shards for ascending row numbers."""
         which = np.searchsorted(self.shard_starts, rows, side="right") - 1

@@ -101,7 +101,7 @@ class Repository:
     api: HfApi
     target: HubTarget
     kind: str
-    """model or dataset"""
+    """model, dataset or space"""
 
     @classmethod
     def connect(cls, target: HubTarget, kind: str, token: str | None = None) -> Repository:
@@ -150,7 +150,13 @@ class Repository:
         name, tag = self.target.repo_id, self.target.tag
         self._patiently(
             f"creating {name}",
-            lambda: self.api.create_repo(name, repo_type=self.kind, private=True, exist_ok=True),
+            lambda: self.api.create_repo(
+                name,
+                repo_type=self.kind,
+                private=True,
+                exist_ok=True,
+                space_sdk="gradio" if self.kind == "space" else None,
+            ),
         )
         info = self._info()
         if not info.private and not self.target.public:

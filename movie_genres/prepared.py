@@ -33,6 +33,7 @@ def write_splits(
     split: np.ndarray,
     labels: Sequence[str],
     source_names: Sequence[str],
+    used: np.ndarray | None = None,
 ) -> None:
     """Write `{split}-00000-of-00001.parquet` for each split, and rejected.csv beside `folder`.
 
@@ -42,10 +43,14 @@ def write_splits(
         split: Index into `SPLITS` of each row, -1 for rejected ones.
         labels: Genre names in the order of the column `labels`.
         source_names: Of `films.source`; with more than one they become the column `source`.
+        used: Which source uses which genre, (n_sources, n_labels): a genre that a film's source
+            never uses is unknown for it (NaN), unless it is known to have it. None: it is absent.
     """
     several = len(source_names) > 1
     schema = Features(FEATURES | ({"source": _STRING} if several else {})).arrow_schema
-    y = films.multi_hot(np.arange(len(films)), labels)
+    y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
+    if used is not None:
+        y[~used[films.source] & (y == 0)] = np.nan
     genre_lists = pa.array(films.genre_sets, pa.list_(pa.string()))
     with ExitStack() as stack:
         writers = [
@@ -65,15 +70,15 @@ def write_splits(
             for number, writer in enumerate(writers):
                 inside = np.flatnonzero(split[rows] == number)
                 if len(inside):
-                    used = inside + start
+                    rows_used = inside + start
                     columns_of = {
                         c: shard[c].take(pa.array(inside)) for c in ("id", "title", "text")
                     }
-                    columns_of["genres"] = genre_lists.take(pa.array(films.genres[used]))
-                    columns_of["labels"] = _lists(y[used].astype(np.float32))
+                    columns_of["genres"] = genre_lists.take(pa.array(films.genres[rows_used]))
+                    columns_of["labels"] = _lists(y[rows_used])
                     if several:
                         columns_of["source"] = pa.array(
-                            [source_names[i] for i in films.source[used]]
+                            [source_names[i] for i in films.source[rows_used]]
                         )
                     writer.write_table(pa.table(columns_of, schema=schema))
             lost = np.flatnonzero(split[rows] < 0)

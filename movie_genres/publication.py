@@ -1,4 +1,4 @@
-"""A run or a prepared dataset -> the Hub: stage, gate, upload in one commit, pull back, gate again.
+"""A run, a prepared dataset or the demo page -> the Hub: stage, gate, upload in one commit, pull back, gate again.
 
 What is staged is a copy of what belongs in the repository and of nothing else; the gate reads that
 copy and the upload sends it, so that what was checked is what is published. The run itself is
@@ -18,12 +18,14 @@ from movie_genres.defaults import file_sha256
 from movie_genres.errors import InputError, PublishError
 from movie_genres.gate import OFFLINE, Measured, Place, check_dataset, check_model
 from movie_genres.hub import Repository, belongs
+from movie_genres.space import SPACE_FILES, stage_space
 
 MODEL_FILES = (
     "README.md", "metrics.json", "figures/*.png",
     "config.json", "*.safetensors", "*.safetensors.index.json",
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "vocab.txt", "merges.txt", "*.model",  # SentencePiece
+    "onnx/*.onnx",
 )  # fmt: skip
 DATASET_FILES = (
     "README.md",
@@ -58,33 +60,60 @@ class Staged:
         return _files_in(self.folder)
 
 
-def publish(source: Path, kind: str, repo_id: str, repository: Repository | None) -> None:
-    """Publish a run (`kind` model) or a prepared dataset (dataset).
+def publish_run(
+    run: Path, repo_id: str, repository: Repository | None, *, onnx: bool = False
+) -> None:
+    """Publish a completed run.
 
     Args:
-        repository: Named `repo_id`; None shows what would be uploaded, and gates it.
+        run: Folder that finetune.py wrote.
+        repo_id: Its name on the Hub.
+        repository: Named so; None shows what would be uploaded, and gates it.
+        onnx: Export the model for other runtimes as well.
 
     Raises:
-        InputError: If the source is not whole, or does not pass the gate: nothing was sent.
+        InputError: If the run is not whole, or does not pass the gate: nothing was sent.
         PublishError: If the Hub fails, or gives back something else than it was sent.
     """
-    stage = {"model": stage_run, "dataset": stage_dataset}[kind]
     with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
-        staged = stage(source, repo_id, Path(scratch) / "staged")
-        describe(staged, kind)
+        staged = stage_run(run, repo_id, Path(scratch) / "staged", onnx=onnx)
+        _publish(staged, str(run), "model", repository, Path(scratch))
+
+
+def publish_dataset(folder: Path, repo_id: str, repository: Repository | None) -> None:
+    """Publish a folder that prepare_dataset.py wrote; else as `publish_run`."""
+    with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
+        staged = stage_dataset(folder, repo_id, Path(scratch) / "staged")
+        _publish(staged, str(folder), "dataset", repository, Path(scratch))
+
+
+def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> None:
+    """Publish the demo page of a model on the Hub as a Space; else as `publish_run`."""
+    with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
+        room = Path(scratch) / "staged"
+        stage_space(model_id, room / repo_id)
+        staged = Staged(room, repo_id, SPACE_FILES, [], lambda _: [])
+        _publish(staged, "space/", "space", repository, Path(scratch))
+
+
+def _publish(
+    staged: Staged, source: str, kind: str, repository: Repository | None, scratch: Path
+) -> None:
+    describe(staged, kind)
+    if kind != "space":
         print("checking in a process of its own that this is what was measured", flush=True)
-        found = staged.gate(Place(staged.folder, repo_id, None, staged.room, OFFLINE))
-        if found:
-            raise InputError(f"{source} is not published: {_told(found)}")
-        if repository is None:
-            print(f"\n{(staged.folder / 'README.md').read_text(encoding='utf-8')}")
-            print("dry run: nothing was sent")
-            return
-        repository.create()
-        commit = repository.commit(staged.folder, staged.patterns)
-        print(f"uploaded as commit {commit}; pulling it back into an empty cache", flush=True)
-        check_published(repository, staged, commit, Path(scratch))
-        repository.release(commit)
+    found = staged.gate(Place(staged.folder, staged.repo_id, None, staged.room, OFFLINE))
+    if found:
+        raise InputError(f"{source} is not published: {_told(found)}")
+    if repository is None:
+        print(f"\n{(staged.folder / 'README.md').read_text(encoding='utf-8')}")
+        print("dry run: nothing was sent")
+        return
+    repository.create()
+    commit = repository.commit(staged.folder, staged.patterns)
+    print(f"uploaded as commit {commit}; pulling it back into an empty cache", flush=True)
+    check_published(repository, staged, commit, scratch)
+    repository.release(commit)
     print(f"published: {repository.address(commit)}")
 
 
@@ -130,8 +159,10 @@ def _told(found: list[str]) -> str:
     return "; ".join(found[:3]) + more
 
 
-def stage_run(run: Path, repo_id: str, room: Path) -> Staged:
+def stage_run(run: Path, repo_id: str, room: Path, *, onnx: bool = False) -> Staged:
     """Copy a completed run's model, card, metrics.json and figures, the card under its new name.
+
+    With `onnx`, files for other runtimes are added to the copy, and to its card what they cost.
 
     Raises:
         InputError: If the folder is no completed run with a model of its own.
@@ -146,7 +177,22 @@ def stage_run(run: Path, repo_id: str, room: Path) -> Staged:
     card = room / repo_id / "README.md"
     card.write_text(published_card(card.read_text(encoding="utf-8"), repo_id), encoding="utf-8")
     measured = Measured.of_run(run)
+    if onnx:
+        _add_onnx(room / repo_id, run, repo_id)
     return Staged(room, repo_id, MODEL_FILES, left_out, lambda p: check_model(p, measured))
+
+
+def _add_onnx(folder: Path, run: Path, repo_id: str) -> None:
+    # Not above: torch and ONNX Runtime, which publishing has no need of without these files.
+    from movie_genres.classifier import load_model
+    from movie_genres.onnx_export import add_onnx
+    from movie_genres.predictions import Predictions
+
+    model, tokenizer = load_model(str(folder))
+    predictions = Predictions.read(run / "predictions.parquet")
+    add_onnx(
+        model, tokenizer, predictions, model_folder=folder, report_folder=folder, model_id=repo_id
+    )
 
 
 def stage_dataset(folder: Path, repo_id: str, room: Path) -> Staged:

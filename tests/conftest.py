@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may look for the network
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # which the loopback Hub does not speak
 
 import huggingface_hub
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from huggingface_hub import constants
@@ -85,6 +88,22 @@ def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["--source", str(source), "--output-dir", str(folder / "prepared")]
     assert prepare_dataset.main([*arguments, "--min-genre-count", "5"]) == 0
     return folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def partly_known(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared films, with a third of the cells unknown, unevenly: most in the first films."""
+    folder = tmp_path_factory.mktemp("partly") / "prepared"
+    shutil.copytree(prepared_folder, folder)
+    for path in sorted((folder / "data").glob("*.parquet")):
+        rows = pd.read_parquet(path)
+        rng = np.random.default_rng(len(rows))
+        labels = np.array(rows["labels"].tolist())
+        share = np.linspace(0.9, 0.0, min(8, len(rows)))
+        unknown = rng.random(labels.shape) < np.resize(share, len(rows))[:, None]
+        rows["labels"] = list(np.where(unknown, np.nan, labels).astype(np.float32))
+        rows.to_parquet(path)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -432,8 +432,8 @@ class HubHandler(BaseHTTPRequestHandler):
         ])  # fmt: skip
 
 
-_API = r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)"
-_WEB = r"/(?:(?P<kind>datasets)/)?(?P<name>[^/]+/[^/]+?)"
+_API = r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+/[^/]+)"
+_WEB = r"/(?:(?P<kind>datasets|spaces)/)?(?P<name>[^/]+/[^/]+?)"
 ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("GET", r"/api/whoami-v2", HubHandler.whoami),
     ("POST", r"/api/repos/create", HubHandler.create),

@@ -1,6 +1,6 @@
-"""Run by test_losses.py, also under accelerate: one step without learning; prints what it logged.
+"""Run by test_losses.py, also under accelerate: steps without learning; prints what they logged.
 
-python tests/one_step.py BATCH ACCUMULATION ENCODER PREPARED
+python tests/one_step.py ENCODER BATCH ACCUMULATION PREPARED [BATCH ACCUMULATION PREPARED ...]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import DataCollatorWithPadding
@@ -21,7 +22,16 @@ from movie_genres.loading import load_prepared, tokenize
 from movie_genres.losses import positive_weights
 
 
-def main(batch: int, accumulation: int, encoder: str, folder: str) -> None:
+def main(encoder: str, *steps: str) -> None:
+    found = []
+    for start in range(0, len(steps), 3):
+        batch, accumulation, folder = steps[start : start + 3]
+        found.append(one_step(int(batch), int(accumulation), encoder, folder))
+    if found[0]["rank"] == 0:
+        print("\n" + json.dumps(found))
+
+
+def one_step(batch: int, accumulation: int, encoder: str, folder: str) -> dict[str, Any]:
     prepared = load_prepared(Path(folder))
     loaded = load_encoder(EncoderName(encoder, None, None), prepared.labels, 32)
     model, tokenizer = loaded.model, loaded.tokenizer
@@ -54,18 +64,17 @@ def main(batch: int, accumulation: int, encoder: str, folder: str) -> None:
     trainer.train()
     logged = trainer.state.log_history[0]
     predicted = trainer.predict(films)
-    if trainer.is_world_process_zero():
-        found = {
-            "world_size": args.world_size,
-            "loss": logged["loss"],
-            "grad_norm": logged["grad_norm"],
-            "eval_loss": predicted.metrics["test_loss"],
-            "logits": predicted.predictions.tolist(),
-            "labels": predicted.label_ids.tolist(),
-            "pos_weight": pos_weight.tolist(),
-        }
-        print("\n" + json.dumps(found))
+    return {
+        "rank": args.process_index,
+        "world_size": args.world_size,
+        "loss": logged["loss"],
+        "grad_norm": logged["grad_norm"],
+        "eval_loss": predicted.metrics["test_loss"],
+        "logits": predicted.predictions.tolist(),
+        "labels": predicted.label_ids.tolist(),
+        "pos_weight": pos_weight.tolist(),
+    }
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    main(*sys.argv[1:])

@@ -14,7 +14,12 @@ import torch
 from conftest import ROOT
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from movie_genres.losses import MAX_POS_WEIGHT, positive_weights, weighted_bce_sum
+from movie_genres.losses import (
+    MAX_POS_WEIGHT,
+    positive_weights,
+    restore_unknown,
+    weighted_bce_sum,
+)
 
 WORKER = Path(__file__).parent / "one_step.py"
 
@@ -36,8 +41,8 @@ def test_the_loss_is_the_weighted_cross_entropy_by_hand() -> None:
     assert weighted_bce_sum(logits, labels, weight).item() == pytest.approx(expected, rel=1e-6)
 
 
-def step(processes: int, batch: int, accumulation: int, encoder: Path, data: Path) -> dict:
-    """Loss and gradient norm of one optimiser step over the same films, however divided."""
+def run_steps(processes: int, encoder: Path, *steps: tuple[int, int, Path]) -> list[dict]:
+    """What single steps over the same films log, each (batch, accumulation, data)."""
     launch = [sys.executable]
     if processes > 1:
         launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
@@ -46,25 +51,47 @@ def step(processes: int, batch: int, accumulation: int, encoder: Path, data: Pat
     environment = os.environ | {
         "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)
     }  # fmt: skip
-    arguments = [str(WORKER), str(batch), str(accumulation), str(encoder), str(data)]
+    arguments = [str(WORKER), str(encoder), *(str(part) for step in steps for part in step)]
     done = subprocess.run(
         launch + arguments, env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert {step["world_size"] for step in found} == {processes}
+    return found
 
 
-def test_the_step_is_the_same_however_it_is_divided(
-    tiny_encoder: Path, prepared_folder: Path
+def expected_loss(whole: dict) -> float:
+    """The weighted cross-entropy over the known cells, by torch alone."""
+    labels = torch.tensor(restore_unknown(np.array(whole["labels"])), dtype=torch.float32)
+    known = ~labels.isnan()
+    weight = torch.tensor(whole["pos_weight"]).expand(labels.shape)
+    logits = torch.tensor(whole["logits"])
+    return binary_cross_entropy_with_logits(
+        logits[known], labels[known], pos_weight=weight[known]
+    ).item()
+
+
+def test_the_step_is_the_same_however_it_is_divided_and_unknown_labels_are_no_cells(
+    tiny_encoder: Path, prepared_folder: Path, partly_known: Path
 ) -> None:
-    whole = step(1, 8, 1, tiny_encoder, prepared_folder)
-    logits, labels = torch.tensor(whole["logits"]), torch.tensor(whole["labels"])
-    expected = binary_cross_entropy_with_logits(
-        logits, labels, pos_weight=torch.tensor(whole["pos_weight"])
+    all_known, accumulated, unknown = run_steps(
+        1, tiny_encoder, (8, 1, prepared_folder), (2, 4, prepared_folder), (8, 1, partly_known)
     )
-    assert whole["loss"] == pytest.approx(expected.item(), abs=2e-4)
-    for processes, batch, accumulation in ((1, 2, 4), (2, 4, 1), (2, 2, 2)):
-        divided = step(processes, batch, accumulation, tiny_encoder, prepared_folder)
-        assert divided["world_size"] == processes
-        for name in ("loss", "grad_norm", "eval_loss"):
-            assert divided[name] == pytest.approx(whole[name], rel=1e-3), (processes, batch, name)
+    labels = restore_unknown(np.array(unknown["labels"]))
+    # Unevenly: two processes of four films each do not see the same number of labels.
+    assert (~np.isnan(labels[:4])).sum() < (~np.isnan(labels[4:])).sum() - 3
+    for whole in (all_known, unknown):
+        assert whole["loss"] == pytest.approx(expected_loss(whole), abs=2e-4)
+    shared, shared_accumulated, shared_unknown = run_steps(
+        2, tiny_encoder, (4, 1, prepared_folder), (2, 2, prepared_folder), (2, 2, partly_known)
+    )
+    for whole, divided in (
+        (all_known, accumulated),
+        (all_known, shared),
+        (all_known, shared_accumulated),
+        (unknown, shared_unknown),
+    ):
+        for name in ("loss", "grad_norm"):
+            assert divided[name] == pytest.approx(whole[name], rel=1e-3), name
+    assert shared["eval_loss"] == pytest.approx(all_known["eval_loss"], rel=1e-3)

@@ -377,3 +377,26 @@ def test_exchanged_labels_are_doubted_first() -> None:
     wrong, quality = find_issues([film["overview"] for film in films], y, seed=0)
     assert wrong[exchanged].any(axis=1).all()
     assert set(np.argsort(quality)[:6]) == set(exchanged)
+
+
+def test_a_genre_that_a_source_never_uses_can_be_unknown_for_its_films(tmp_path: Path) -> None:
+    films = made_up_films(120)
+    first = [row for row in films[:60] if "Western" not in row["genres"]]
+    second = films[60:]
+    for name, rows in (("a", first), ("b", second)):
+        write_csv(tmp_path / f"{name}.csv", rows)
+    sources = ["--source", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+    flags = ["--output-dir", str(tmp_path / "out"), "--min-genre-count", "5"]
+    assert prepare_dataset.main([*sources, *flags, "--absent-genres", "unknown"]) == 0
+    rows = pd.concat(pd.read_parquet(path) for path in (tmp_path / "out" / "data").iterdir())
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+    western = np.array(rows["labels"].tolist())[:, labels.index("Western")]
+    from_first = (rows["source"] == "a.csv").to_numpy()
+    assert np.isnan(western[from_first]).all()
+    assert not np.isnan(western[~from_first]).any()
+    others = np.delete(np.array(rows["labels"].tolist()), labels.index("Western"), axis=1)
+    assert not np.isnan(others).any()
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["unknown_genres"] == {"a.csv": ["Western"], "b.csv": []}
+    with pytest.raises(InputError, match="give --source several"):
+        prepare_dataset.main([*sources[:2], *flags, "--absent-genres", "unknown"])

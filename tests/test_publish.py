@@ -211,6 +211,25 @@ def test_only_what_belongs_is_listed_and_uploaded(
     assert f'model="{NAME}"' in card and "# movie-genres\n" in card
 
 
+def test_the_files_for_other_runtimes_and_the_page_go_along(
+    hub: LoopbackHub, quick_trial: None, run: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
+    pytest.importorskip("onnxscript", reason="requirements-onnx.txt is not installed")
+    before = contents(run)
+    page = "tester/movie-genres-demo"
+    assert publish.main([str(run), "--repo-id", NAME, "--onnx", "--space", page]) == 0
+    files = hub.model(NAME).files
+    assert {"onnx/model.onnx", "onnx/model_quantized.onnx"} <= set(files)
+    assert f'pipeline("text-classification", "{NAME}"' in files["README.md"].content.decode()
+    assert "float32" in json.loads(files["metrics.json"].content)["onnx"]
+    space = hub.repos["spaces", page]
+    assert space.private
+    assert {"app.py", "requirements.txt", "movie_genres/classifier.py"} <= set(space.files)
+    assert f"- {NAME}\n" in space.files["README.md"].content.decode()
+    assert contents(run) == before
+
+
 def test_a_dry_run_shows_files_and_card_and_asks_no_one(
     hub: LoopbackHub, quick_trial: None, run: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

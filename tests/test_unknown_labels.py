@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from test_losses import step
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 import finetune
 from movie_genres.baselines import prior_logits, tfidf_logits
 from movie_genres.head import fit_probe
 from movie_genres.loading import load_prepared
-from movie_genres.losses import UNKNOWN, positive_weights, restore_unknown, weighted_bce_sum
+from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.predictions import Predictions
-
-
-@pytest.fixture(scope="module")
-def partly_known(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The prepared films, with a third of the cells unknown, unevenly: most in the first films."""
-    folder = tmp_path_factory.mktemp("partly") / "prepared"
-    shutil.copytree(prepared_folder, folder)
-    for path in sorted((folder / "data").glob("*.parquet")):
-        rows = pd.read_parquet(path)
-        rng = np.random.default_rng(len(rows))
-        labels = np.array(rows["labels"].tolist())
-        share = np.linspace(0.9, 0.0, min(8, len(rows)))
-        unknown = rng.random(labels.shape) < np.resize(share, len(rows))[:, None]
-        rows["labels"] = list(np.where(unknown, np.nan, labels).astype(np.float32))
-        rows.to_parquet(path)
-    return folder
-
-
-def test_the_loss_of_a_step_is_the_mean_over_its_known_cells_however_it_is_divided(
-    tiny_encoder: Path, partly_known: Path
-) -> None:
-    whole = step(1, 8, 1, tiny_encoder, partly_known)
-    labels = torch.tensor(restore_unknown(np.array(whole["labels"])))
-    known = ~labels.isnan()
-    # Unevenly: two processes of four films each do not see the same number of labels.
-    assert known[:4].sum() < known[4:].sum() - 3
-    weight = torch.tensor(whole["pos_weight"]).expand(labels.shape)
-    expected = binary_cross_entropy_with_logits(
-        torch.tensor(whole["logits"])[known], labels[known].float(), pos_weight=weight[known]
-    )
-    assert whole["loss"] == pytest.approx(expected.item(), abs=2e-4)
-    divided = step(2, 2, 2, tiny_encoder, partly_known)
-    for name in ("loss", "grad_norm"):
-        assert divided[name] == pytest.approx(whole[name], rel=1e-3), name
 
 
 def test_an_unknown_cell_has_no_gradient() -> None:
