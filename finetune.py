@@ -11,7 +11,6 @@ With --push_to_hub --hub_model_id you/name the completed run is published, as pu
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +29,6 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
-    SchedulerType,
     Trainer,
     set_seed,
 )
@@ -44,7 +42,7 @@ from movie_genres.arguments import (
     parse_finetune_args,
     take_hub_target,
 )
-from movie_genres.artifacts import ModelFacts, result_table, write_results
+from movie_genres.artifacts import result_table, write_results
 from movie_genres.callbacks import EpochOfSampler, EvaluationFiles, ReadableProgress, best_epoch
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
@@ -64,6 +62,7 @@ from movie_genres.loading import (
 )
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.probing import by_length, probe_logits, start_head
+from movie_genres.provenance import model_facts
 from movie_genres.publication import publish_run
 from movie_genres.run import RunFolder, run_record
 
@@ -338,49 +337,13 @@ def finish(
     }
     results = replace(results, baselines=baselines, train=facts)
     write_results(
-        run.path, results, prepared, model_facts(trainer, project, run, encoder, facts), sweep
+        run.path,
+        results,
+        prepared,
+        model_facts(trainer.args, project, run.path, encoder, facts),
+        sweep,
     )
     print_results(results.metrics(), run)
-
-
-def model_facts(
-    trainer: GenreTrainer,
-    project: ProjectArguments,
-    run: RunFolder,
-    encoder: EncoderName,
-    facts: dict[str, Any],
-) -> ModelFacts:
-    args = trainer.args
-    training = {
-        "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
-        f"{facts['best_epoch'] or args.num_train_epochs:g}",
-        "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
-        f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
-        "batch": f"{films_per_step(args)} films",
-        "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
-        "head": "started from logistic regressions on the frozen encoder"
-        if project.probe_c
-        else "started at random",
-        "frozen": f"embeddings and {project.frozen_share:.0%} of the layers, lowest first"
-        if project.frozen_share
-        else "nothing",
-        "cut": f"after {project.training_cut} tokens in training, {project.max_length} at use",
-        "seed": str(args.seed),
-        "time": f"{facts['seconds']:.0f} s (probing included) in {facts['precision']} on "
-        f"{args.world_size} × {args.device.type} ({platform.machine()}, "
-        f"{torch.get_num_threads()} threads), peak memory "
-        f"{(facts['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
-        "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",
-    }
-    return ModelFacts(
-        name=run.path.resolve().name,
-        model_id="model",
-        origin=f"Fine-tuned from `{encoder.base_model or Path(encoder.path).name}` on",
-        base_model=encoder.base_model,
-        license=encoder.license,
-        max_length=project.max_length,
-        training=training,
-    )
 
 
 def print_results(metrics: dict[str, Any], run: RunFolder) -> None:

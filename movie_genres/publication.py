@@ -1,4 +1,4 @@
-"""A run, a prepared dataset or the demo page -> the Hub: stage, gate, upload in one commit, pull back, gate again.
+"""A run, a prepared dataset or the demo page -> the Hub: gate, one commit, pull back, gate again.
 
 What is staged is a copy of what belongs in the repository and of nothing else; the gate reads that
 copy and the upload sends it, so that what was checked is what is published. The run itself is

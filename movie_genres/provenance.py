@@ -1,0 +1,64 @@
+"""How a model came about: recipe, machine and versions, in the words of its card."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import SchedulerType, TrainingArguments
+
+from movie_genres.arguments import ProjectArguments, films_per_step
+from movie_genres.artifacts import ModelFacts
+from movie_genres.encoder import EncoderName
+
+
+def model_facts(
+    args: TrainingArguments,
+    project: ProjectArguments,
+    run: Path,
+    encoder: EncoderName,
+    facts: Mapping[str, Any],
+) -> ModelFacts:
+    """What the card says about a training.
+
+    Args:
+        args: Of the Trainer.
+        project: Our own arguments.
+        run: Folder of the run.
+        encoder: What the training started from.
+        facts: The section `train` of metrics.json.
+    """
+    training = {
+        "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
+        f"{facts['best_epoch'] or args.num_train_epochs:g}",
+        "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
+        f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
+        "batch": f"{films_per_step(args)} films",
+        "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
+        "head": "started from logistic regressions on the frozen encoder"
+        if project.probe_c
+        else "started at random",
+        "frozen": f"embeddings and {project.frozen_share:.0%} of the layers, lowest first"
+        if project.frozen_share
+        else "nothing",
+        "cut": f"after {project.training_cut} tokens in training, {project.max_length} at use",
+        "seed": str(args.seed),
+        "time": f"{facts['seconds']:.0f} s (probing included) in {facts['precision']} on "
+        f"{args.world_size} × {args.device.type} ({platform.machine()}, "
+        f"{torch.get_num_threads()} threads), peak memory "
+        f"{(facts['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
+        "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",
+    }
+    return ModelFacts(
+        name=run.resolve().name,
+        model_id="model",
+        origin=f"Fine-tuned from `{encoder.base_model or Path(encoder.path).name}` on",
+        base_model=encoder.base_model,
+        license=encoder.license,
+        max_length=project.max_length,
+        training=training,
+    )
