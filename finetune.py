@@ -43,7 +43,7 @@ from movie_genres.arguments import (
     take_hub_target,
 )
 from movie_genres.artifacts import result_table, write_results
-from movie_genres.callbacks import EpochOfSampler, EvaluationFiles, ReadableProgress, best_epoch
+from movie_genres.callbacks import EpochOfSampler, EvaluationFiles, ReadableProgress
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
@@ -62,7 +62,7 @@ from movie_genres.loading import (
 )
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.probing import by_length, probe_logits, start_head
-from movie_genres.provenance import model_facts
+from movie_genres.provenance import model_facts, training_facts
 from movie_genres.publication import publish_run
 from movie_genres.run import RunFolder, run_record
 
@@ -324,17 +324,14 @@ def finish(
         seed=seed,
         probe=probe,
     )
-    probing = run.load_probe()[1] if project.probe_c else 0.0
-    facts = {
-        "seconds": round(seconds, 1),
-        "useful_tokens_per_second": round(
-            trainer.state.num_input_tokens_seen / max(seconds - probing, 1e-9), 1
-        ),
-        "peak_memory_bytes": memory,
-        "precision": project.precision,
-        "world_size": trainer.args.world_size,
-        "best_epoch": best_epoch(trainer.state),
-    }
+    facts = training_facts(
+        trainer.args,
+        trainer.state,
+        project.precision,
+        seconds=seconds,
+        probing_seconds=run.load_probe()[1] if project.probe_c else 0.0,
+        memory=memory,
+    )
     results = replace(results, baselines=baselines, train=facts)
     write_results(
         run.path,

@@ -9,11 +9,42 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import SchedulerType, TrainingArguments
+from transformers import SchedulerType, TrainerState, TrainingArguments
 
 from movie_genres.arguments import ProjectArguments, films_per_step
 from movie_genres.artifacts import ModelFacts
+from movie_genres.callbacks import best_epoch
 from movie_genres.encoder import EncoderName
+
+
+def training_facts(
+    args: TrainingArguments,
+    state: TrainerState,
+    precision: str,
+    *,
+    seconds: float,
+    probing_seconds: float,
+    memory: int | None,
+) -> dict[str, Any]:
+    """The section `train` of metrics.json.
+
+    Args:
+        args: Of the Trainer.
+        state: At the end of the training.
+        precision: Of the training: float32, bf16 or fp16.
+        seconds: Of the whole training, probing included.
+        probing_seconds: Of the probing.
+        memory: Peak, in bytes, if known.
+    """
+    training_seconds = max(seconds - probing_seconds, 1e-9)
+    return {
+        "seconds": round(seconds, 1),
+        "useful_tokens_per_second": round(state.num_input_tokens_seen / training_seconds, 1),
+        "peak_memory_bytes": memory,
+        "precision": precision,
+        "world_size": args.world_size,
+        "best_epoch": best_epoch(state),
+    }
 
 
 def model_facts(
