@@ -47,8 +47,8 @@ def _exact_match(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
-    return np.divide(part, whole, out=np.zeros(shape), where=whole > 0)
+    """Of counts: 0 / 0 is 0, since a whole that is not 0 is at least 1."""
+    return part / np.maximum(whole, 1)
 
 
 def _recall_at_precision(minimum: float) -> Counts:
