@@ -32,6 +32,7 @@ from movie_genres.evaluation import (
     save_model,
     tune_and_judge,
 )
+from movie_genres.fields import TextFields
 from movie_genres.loading import Prepared, load_prepared
 from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
@@ -84,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepared = load_prepared(args.dataset_dir)
     model, tokenizer = load_model(args.model)
     check_labels(label_names(model.config), prepared, args.model)
+    check_fields(model, prepared, args.model)
     max_length = stored_max_length(tokenizer, model)
     sweep = None
     if args.retune:
@@ -155,6 +157,17 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
             f"{name} and the prepared dataset have other genres (model only: "
             f"{', '.join(only_model) or 'none'}; data only: {', '.join(only_data) or 'none'}); "
             "prepare the data with the aliases and --min-genre-count that the model was made with"
+        )
+
+
+def check_fields(model: PreTrainedModel, prepared: Prepared, name: str) -> None:
+    own = TextFields.from_json(getattr(model.config, "text_fields", None), name)
+    data = TextFields.from_json(prepared.report.get("text_fields"), "the prepared dataset")
+    if own != data:
+        raise InputError(
+            f"{name} reads texts of {', '.join(own.names)}, the prepared dataset has texts of "
+            f"{', '.join(data.names)} (or masks other words); prepare it with the same "
+            "--text-fields and --mask-genre-names"
         )
 
 

@@ -1,6 +1,6 @@
 """Random and damaged inputs through parsing and cleaning: no crash, and nothing is lost.
 
-    python benchmarks/fuzz.py --inputs 200000
+    python -m benchmarks.fuzz --inputs 200000
 
 A third are cells of genres in every format, a third texts, a third rows through the whole
 cleaner; all are made of pieces that real files hold and of random characters. Ends with an error at
@@ -18,16 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
+from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe
+from movie_genres.columns import TypeCheck
+from movie_genres.fields import DEFAULT_FIELDS, flatten
+from movie_genres.films import collect
+from movie_genres.genres import GenreAliases, GenreFormat, GenreReader
+from movie_genres.text import clean_text
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe  # noqa: E402
-from movie_genres.columns import TypeCheck  # noqa: E402
-from movie_genres.fields import DEFAULT_FIELDS, flatten  # noqa: E402
-from movie_genres.films import collect  # noqa: E402
-from movie_genres.genres import GenreAliases, GenreFormat, GenreReader  # noqa: E402
-from movie_genres.text import clean_text  # noqa: E402
-
 PIECES = [
     *("Drama", "Sci-Fi", "Action/Adventure", "|", ",", ";", "/", "[", "]", "{", "}", "'", '"'),
     *("[{'id': 18, 'name': 'Drama'}]", '{"/m/02l7c8": "Romance Film"}', "\\", "\\u0000", "None"),

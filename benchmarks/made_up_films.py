@@ -1,6 +1,6 @@
 """A file of made-up films in the format of Kaggle's movies_metadata.csv, the same at every call.
 
-    python benchmarks/made_up_films.py --rows 1000000 --output films.csv
+    python -m benchmarks.made_up_films --rows 1000000 --output films.csv
 
 Lengths, share of rows without genres or plots, entities, letters beyond ASCII, repeated and nearly
 repeated plots are about those of the real file; the words are made up.

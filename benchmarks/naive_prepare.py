@@ -1,6 +1,6 @@
 """The straightforward script that prepare_dataset.py is compared with: pandas, row by row.
 
-    python benchmarks/naive_prepare.py films.csv films.parquet
+    python -m benchmarks.naive_prepare films.csv films.parquet
 
 It parses (`ast.literal_eval`), maps by the alias table, cleans every title and plot by the same
 rules until they are clean, drops what is unusable and repeated, encodes the labels and writes one
@@ -20,11 +20,9 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from movie_genres.text import RULES, plot_defect
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from movie_genres.text import RULES, plot_defect  # noqa: E402
-
 MIN_COUNT = 50
 
 

@@ -1,6 +1,6 @@
 """Time and memory of prepare_dataset.py on made-up films, beside the straightforward script.
 
-    python benchmarks/scale.py --work-dir runs/scale --rows 10000 100000 1000000
+    python -m benchmarks.scale --work-dir runs/scale --rows 10000 100000 1000000
 
 Memory is the sum of the resident sets of a command and all its processes, sampled ten times a
 second: pages that processes share are counted once for each. On a busy machine the CPU seconds tell
@@ -22,7 +22,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from made_up_films import write_films
+
+from benchmarks.made_up_films import write_films
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,34 +45,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("| rows | command | seconds | CPU seconds | peak MiB |")
     print("|---:|---|---:|---:|---:|")
     for rows in args.rows:
-        source, ours = args.work_dir / f"{rows}.csv", args.work_dir / f"{rows}"
-        naive = args.work_dir / f"{rows}.parquet"
+        folder = args.work_dir.resolve()
+        source, ours, naive = (folder / f"{rows}{end}" for end in (".csv", "", ".parquet"))
         if not source.is_file():
             write_films(source, rows)
         measure(
-            rows, "prepare_dataset.py", "--source", source, "--output-dir", ours,
+            rows, "prepare_dataset", "--source", source, "--output-dir", ours,
             "--num-proc", args.num_proc,
         )  # fmt: skip
         if not args.without_naive:
-            measure(rows, "benchmarks/naive_prepare.py", source, naive)
+            measure(rows, "benchmarks.naive_prepare", source, naive)
             compare(ours, naive)
     return 0
 
 
-def measure(rows: int, script: str, *arguments: object) -> None:
+def measure(rows: int, module: str, *arguments: object) -> None:
     """Run a command and print its time, its processors' time and its peak memory."""
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     started, before, peak = time.perf_counter(), cpu_seconds(), 0
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT)
     watched = psutil.Process(process.pid)
     while process.poll() is None:
         peak = max(peak, resident_bytes(watched))
         time.sleep(0.1)
     if process.returncode:
-        raise SystemExit(f"{script} ended with {process.returncode}")
+        raise SystemExit(f"{module} ended with {process.returncode}")
     seconds = time.perf_counter() - started
     print(
-        f"| {rows:,} | {script} | {seconds:.1f} | {cpu_seconds() - before:.1f} | "
+        f"| {rows:,} | {module} | {seconds:.1f} | {cpu_seconds() - before:.1f} | "
         f"{peak / 2**20:,.0f} |",
         flush=True,
     )

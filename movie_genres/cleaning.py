@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.columns import TypeCheck
-from movie_genres.duplicates import id_key, key_hash, plot_bands, words
+from movie_genres.duplicates import id_key, key_hash, plot_bands, text_key, words
 from movie_genres.fields import DEFAULT_FIELDS, PLOT, TITLE, TextFields, flatten
 from movie_genres.genres import GenreAliases, GenreFormat, GenreReader, Labels
 from movie_genres.records import Malformed, Record
@@ -111,7 +111,7 @@ class Cleaner:
             if not film.reason:
                 keys[row] = (
                     key_hash(id_key(film.id).encode(errors="replace")) if film.has_id else 0,
-                    key_hash(b" ".join(words(film.title))),
+                    key_hash(text_key(film.title).encode()),
                     key_hash(b" ".join(plot)),
                 )
         unread = [

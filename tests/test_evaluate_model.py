@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +106,16 @@ def test_flags_that_would_do_nothing_are_refused(
     common = ["--model", ".", "--dataset-dir", ".", "--output-dir", str(tmp_path / "out")]
     with pytest.raises(InputError, match=message):
         evaluate_model.main([*common, *flags])
+
+
+def test_data_whose_texts_are_composed_otherwise_are_refused(
+    finished_run: Path, prepared_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "prepared"
+    shutil.copytree(prepared_folder, other)
+    report = read_json(other / "report.json")
+    report["text_fields"] = {"names": ["plot"], "masked": []}
+    (other / "report.json").write_text(json.dumps(report))
+    arguments = ["--model", str(finished_run / "model"), "--dataset-dir", str(other)]
+    with pytest.raises(InputError, match="reads texts of title, plot, .* has texts of plot"):
+        evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "out")])
