@@ -102,6 +102,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name in ("min_genre_count", "min_words", "num_proc"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} is less than 1")
+    if args.audit and args.absent_genres == "unknown":
+        raise InputError("--audit judges known labels only: leave out --absent-genres unknown")
     if not 0 <= args.seed < 2**32:
         raise InputError(f"--seed {args.seed} is not in [0, 2**32)")
     if args.drop_leaking_fields is not None and not 0 <= args.drop_leaking_fields <= 1:

@@ -7,6 +7,7 @@ its probabilities contradict. It is a list to look at, not a list of errors.
 from __future__ import annotations
 
 import csv
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,8 @@ MOST_FILMS = 20_000
 
 def check_installed() -> None:
     """Raises: InputError: If cleanlab is missing."""
-    try:
-        import cleanlab  # noqa: F401
-    except ImportError:
-        raise InputError("--audit needs cleanlab; run: pip install cleanlab==2.9.0") from None
+    if importlib.util.find_spec("cleanlab") is None:
+        raise InputError("--audit needs cleanlab; run: pip install cleanlab==2.9.0")
 
 
 def write_audit(folder: Path, labels: list[str], seed: int) -> int:

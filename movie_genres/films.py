@@ -203,8 +203,7 @@ def find_groups(films: Films) -> tuple[np.ndarray, int]:
     """
     rows = films.usable
     keys, source = films.keys[rows], films.source[rows].astype(np.uint64)
-    plots = lambda asked: films.cells(rows[asked], "plot")  # noqa: E731
-    pairs = nearly_equal_pairs(films.bands[rows], plots)
+    pairs = nearly_equal_pairs(films.bands[rows], lambda asked: films.cells(rows[asked], "plot"))
     same_plot = same_film_groups([keys[:, 2]], pairs)
     conflicts = _unite_genres(films, rows, same_plot)
     by_source = keys[:, 0] ^ (source * np.uint64(0x9E3779B97F4A7C15))

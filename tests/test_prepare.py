@@ -398,5 +398,17 @@ def test_a_genre_that_a_source_never_uses_can_be_unknown_for_its_films(tmp_path:
     assert not np.isnan(others).any()
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["unknown_genres"] == {"a.csv": ["Western"], "b.csv": []}
+    with pytest.raises(InputError, match="--audit judges known labels only"):
+        prepare_dataset.main([*sources, *flags, "--absent-genres", "unknown", "--audit"])
     with pytest.raises(InputError, match="give --source several"):
         prepare_dataset.main([*sources[:2], *flags, "--absent-genres", "unknown"])
+
+
+def test_a_missing_cleanlab_is_named_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("movie_genres.audit.importlib.util.find_spec", lambda name: None)
+    source = write_csv(tmp_path / "films.csv", made_up_films(40))
+    with pytest.raises(InputError, match="pip install cleanlab"):
+        prepare(source, tmp_path / "out", "--audit")
+    assert not (tmp_path / "out").exists()
