@@ -11,9 +11,10 @@ With --push_to_hub --hub_model_id you/name the completed run is published, as pu
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from torch.utils.data import Sampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
-    PreTrainedTokenizerBase,
+    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     Trainer,
@@ -49,22 +50,24 @@ from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
-from movie_genres.head import freeze_lower
 from movie_genres.hub import Repository
 from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
+from movie_genres.layers import freeze_lower
 from movie_genres.loading import (
     LengthGroupedSampler,
     Prepared,
+    by_length,
     load_prepared,
     notes_on_genres,
     token_lengths,
     tokenize,
 )
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
-from movie_genres.probing import by_length, probe_logits, start_head
+from movie_genres.probing import FirstPass, plan_first_pass, probe_logits, start_head
 from movie_genres.provenance import model_facts, training_facts
 from movie_genres.publication import publish_run
 from movie_genres.run import RunFolder, run_record
+from movie_genres.states import FilmStates, collate_states
 
 
 class GenreTrainer(Trainer):
@@ -88,7 +91,10 @@ class GenreTrainer(Trainer):
         self.pos_weight = torch.from_numpy(pos_weight).to(self.args.device)
         self.seconds_before = seconds_before
         self._started = time.perf_counter()
-        self.train_lengths = token_lengths(self.train_dataset)
+        films = self.train_dataset
+        self.train_lengths = (
+            films.file.lengths if isinstance(films, FilmStates) else token_lengths(films)
+        )
         self.sampler: LengthGroupedSampler | None = None
         self.add_callback(EpochOfSampler(self))
 
@@ -195,13 +201,11 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
         run.start(record, overwrite=project.overwrite)
     args.distributed_state.wait_for_everyone()
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
-    if project.probe_c:
-        start_head(trainer, run, project.probe_c, pos_weight)
+    trainer = begin(project, args, run, prepared, loaded, pos_weight)
     train(trainer, run)
     if trainer.is_world_process_zero():
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
-        finish(trainer, project, run, prepared, encoder, loaded.tokenizer, pos_weight)
+        finish(trainer, project, run, prepared, encoder, loaded, pos_weight)
     return run
 
 
@@ -212,7 +216,7 @@ def check_best_metric(args: FinetuneArguments) -> None:
         raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
 
 
-def build_trainer(
+def begin(
     project: ProjectArguments,
     args: FinetuneArguments,
     run: RunFolder,
@@ -220,20 +224,75 @@ def build_trainer(
     loaded: LoadedEncoder,
     pos_weight: np.ndarray,
 ) -> GenreTrainer:
+    """Freeze, pass over the films once, start the head, and make the Trainer for the rest."""
     model, tokenizer = loaded.model, loaded.tokenizer
     frozen = freeze_lower(model, project.frozen_share)
+    films = {
+        split: tokenize(prepared.splits[split], tokenizer, project.training_cut)
+        for split in ("train", "validation")
+    }
+    films["validation"] = by_length(films["validation"])
+    if args.process_index == 0:
+        describe(project, args, prepared, loaded, frozen)
+    model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
+    first_pass, upper = plan_first_pass(project, run, films, model, tokenizer, frozen)
+    began, seconds = time.perf_counter(), 0.0
+    if upper is not None or (project.probe_c and not run.probe.is_file()):
+        first_pass.make(model, tokenizer)
+        seconds = time.perf_counter() - began
+    if project.probe_c:
+        y = prepared.y("train")
+        seconds = start_head(model, first_pass, y, project.probe_c, pos_weight, seconds)
+    return build_trainer(
+        project, args, run, prepared, loaded, first_pass, upper,
+        pos_weight=pos_weight, seconds_before=seconds,
+    )  # fmt: skip
+
+
+def describe(
+    project: ProjectArguments,
+    args: FinetuneArguments,
+    prepared: Prepared,
+    loaded: LoadedEncoder,
+    frozen: int,
+) -> None:
+    model = loaded.model
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(
+        f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
+        f"({frozen} layers frozen) on {len(prepared.splits['train']):,} films, "
+        f"{len(prepared.labels)} genres, in {project.precision}, "
+        f"{args.world_size} process(es) on {args.device.type}"
+    )
+    for line in notes_on_genres(prepared):
+        print(line)
+    if loaded.random_start:
+        print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
+
+
+def build_trainer(
+    project: ProjectArguments,
+    args: FinetuneArguments,
+    run: RunFolder,
+    prepared: Prepared,
+    loaded: LoadedEncoder,
+    first_pass: FirstPass,
+    upper: PreTrainedModel | None,
+    **trainer_arguments: Any,
+) -> GenreTrainer:
     args.output_dir = str(run.checkpoints)
+    films: Mapping[str, Any] = first_pass.films
+    if upper is not None:
+        films = {split: first_pass.film_states(split) for split in films}
     trainer = GenreTrainer(
-        model=model,
+        model=upper or loaded.model,
         args=args,
-        train_dataset=tokenize(prepared.splits["train"], tokenizer, project.training_cut),
-        eval_dataset=by_length(
-            tokenize(prepared.splits["validation"], tokenizer, project.training_cut)
-        ),
-        data_collator=DataCollatorWithPadding(tokenizer),
+        train_dataset=films["train"],
+        eval_dataset=films["validation"],
+        data_collator=collate_states if upper else DataCollatorWithPadding(loaded.tokenizer),
         compute_metrics=GenreMetrics(prepared.labels),
-        processing_class=tokenizer,
-        pos_weight=pos_weight,
+        processing_class=loaded.tokenizer,
+        **trainer_arguments,
     )
     for stock in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(stock)
@@ -241,18 +300,6 @@ def build_trainer(
     trainer.add_callback(EvaluationFiles(trainer, run.evaluations))
     if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
-    if trainer.is_world_process_zero():
-        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        print(
-            f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
-            f"({frozen} layers frozen) on {len(trainer.train_lengths):,} films, "
-            f"{len(prepared.labels)} genres, in {project.precision}, "
-            f"{args.world_size} process(es) on {args.device.type}"
-        )
-        for line in notes_on_genres(prepared):
-            print(line)
-        if loaded.random_start:
-            print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
     return trainer
 
 
@@ -295,7 +342,7 @@ def finish(
     run: RunFolder,
     prepared: Prepared,
     encoder: EncoderName,
-    tokenizer: PreTrainedTokenizerBase,
+    loaded: LoadedEncoder,
     pos_weight: np.ndarray,
 ) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
@@ -304,8 +351,8 @@ def finish(
     seed = trainer.args.seed
     results, sweep = tune_and_judge(
         # Without accelerate's autocast: what is judged must be what is published.
-        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False),
-        tokenizer,
+        trainer.accelerator.unwrap_model(loaded.model, keep_fp32_wrapper=False),
+        loaded.tokenizer,
         prepared,
         max_length=project.max_length,
         pos_weight=pos_weight,
@@ -340,6 +387,7 @@ def finish(
         model_facts(trainer.args, project, run.path, encoder, facts),
         sweep,
     )
+    shutil.rmtree(run.first_pass, ignore_errors=True)
     print_results(results.metrics(), run)
 
 

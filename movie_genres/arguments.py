@@ -18,6 +18,8 @@ from movie_genres.hub import HubTarget
 from movie_genres.losses import CLASS_WEIGHTS
 from movie_genres.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 
+KEEP_STATES = ("auto", "always", "never")
+
 
 def _help(text: str, choices: Sequence[str] | None = None) -> dict[str, Any]:
     return {"help": text} | ({"choices": list(choices)} if choices else {})
@@ -55,6 +57,14 @@ class ProjectArguments:
         metadata=_help(
             "Share of the layers, lowest first, that stay as they are together with the "
             "embeddings, in [0, 1]; 0 trains everything."
+        ),
+    )
+    keep_states: str = field(
+        default="auto",
+        metadata=_help(
+            "Compute once what the frozen layers give for each film and keep it in --output-dir "
+            "until the run is complete, instead of anew at every step; auto: on a CPU.",
+            KEEP_STATES,
         ),
     )
     probe_c: float = field(

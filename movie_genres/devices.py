@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import psutil
 import torch
@@ -34,6 +35,12 @@ def choose_precision(asked: str, *, on_cpu: bool) -> str:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         return "bf16" if native else "float32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """What a Trainer of this precision computes in: float32, bf16 or fp16."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
 
 def peak_memory_bytes() -> int | None:

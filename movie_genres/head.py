@@ -122,34 +122,3 @@ def fold_affine(model: PreTrainedModel, slope: np.ndarray, shift: np.ndarray) ->
         (weight * slope[:, None]).astype(np.float32), (bias * slope + shift).astype(np.float32)
     )
     set_head(model, folded)
-
-
-def freeze_lower(model: PreTrainedModel, share: float) -> int:
-    """Stop training the embeddings and the lowest `share` of the layers, and their dropout.
-
-    Args:
-        share: In [0, 1]; 0 trains everything, embeddings included.
-
-    Returns:
-        How many layers are frozen.
-
-    Raises:
-        InputError: If no stack of layers is found.
-    """
-    if share <= 0:
-        return 0
-    encoder: nn.Module = model.base_model
-    stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
-    if not stacks:
-        raise InputError(
-            f"no stack of layers in {type(model).__name__}; train it whole: --frozen-share 0"
-        )
-    layers = max(stacks, key=len)
-    frozen = list(layers[: int(share * len(layers))])
-    embeddings = getattr(encoder, "embeddings", None) or model.get_input_embeddings()
-    for part in (embeddings, *frozen):
-        part.requires_grad_(False)
-        for module in part.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-    return len(frozen)

@@ -140,6 +140,11 @@ def token_lengths(tokenized: Dataset) -> np.ndarray:
     return np.array([len(ids) for ids in tokenized["input_ids"]], dtype=np.int64)
 
 
+def by_length(tokenized: Dataset) -> Dataset:
+    """Rows from long to short: less padding where the order does not matter."""
+    return tokenized.select(np.argsort(-token_lengths(tokenized), kind="stable"))
+
+
 class LengthGroupedSampler(Sampler[int]):
     """Random order in which neighbouring rows have similar lengths, a new one each epoch.
 

@@ -1,72 +1,190 @@
-"""The head's start: logistic regressions on what the encoder gives before any training."""
+"""The pass over the films before training: the head's start, and the states that are kept."""
 
 from __future__ import annotations
 
+import shutil
 import time
-from typing import Any
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from datasets import Dataset
-from transformers import set_seed
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from movie_genres.arguments import ProjectArguments
+from movie_genres.checkpoints import find_damage, write_manifest
 from movie_genres.classifier import default_device, predict_logits
+from movie_genres.devices import autocast
 from movie_genres.encoder import EncoderName, load_encoder
-from movie_genres.head import captured_features, fit_probe, set_head
+from movie_genres.head import captured_features, final_linear, fit_probe, set_head
+from movie_genres.layers import captured_states, upper_part
 from movie_genres.loading import Prepared, token_lengths
-from movie_genres.losses import restore_unknown
 from movie_genres.run import RunFolder
+from movie_genres.states import FilmStates, RowsFile, fits_on_disk
+
+_BATCH = 32
 
 
-def by_length(tokenized: Dataset) -> Dataset:
-    """Rows from long to short: less padding where the order does not matter."""
-    return tokenized.select(np.argsort(-token_lengths(tokenized), kind="stable"))
+@dataclass(frozen=True)
+class FirstPass:
+    """What one pass over the films leaves in the folder of a run, written by all processes.
+
+    Args:
+        films: Tokenised, by split: train and validation.
+        n_frozen: The layer whose input is kept; None keeps none.
+        precision: Of the training; float32 states are kept as such, others in float16, which is
+            finer than bf16.
+    """
+
+    run: RunFolder
+    films: Mapping[str, Dataset]
+    n_frozen: int | None
+    width: int
+    feature_width: int
+    precision: str
+
+    @property
+    def features(self) -> RowsFile:
+        """What enters the final Linear for each film of the training split."""
+        ones = np.ones(len(self.films["train"]), dtype=np.int64)
+        return RowsFile(self.run.first_pass / "features", ones, self.feature_width, "float32")
+
+    def states(self, split: str) -> RowsFile:
+        """What enters the first layer that is trained, for each token of each film."""
+        dtype = "float32" if self.precision == "float32" else "float16"
+        lengths = token_lengths(self.films[split])
+        return RowsFile(self.run.first_pass / f"{split}_states", lengths, self.width, dtype)
+
+    def film_states(self, split: str) -> FilmStates:
+        """A split as the upper part of the model reads it."""
+        labels = np.array(self.films[split]["labels"], dtype=np.float32)
+        return FilmStates(self.states(split), labels)
+
+    def make(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Run the pass, unless an earlier sitting has left it whole."""
+        process = PartialState()
+        complete = find_damage(self.run.first_pass) is None
+        process.wait_for_everyone()
+        if complete:
+            return
+        files = [self.features]
+        if self.n_frozen is not None:
+            files += [self.states(split) for split in self.films]
+        if process.is_main_process:
+            shutil.rmtree(self.run.first_pass, ignore_errors=True)
+            self.run.first_pass.mkdir()
+            for file in files:
+                file.allocate()
+        process.wait_for_everyone()
+        self._share_of(process, "train", model, tokenizer)
+        if self.n_frozen is not None:
+            self._share_of(process, "validation", model, tokenizer)
+        process.wait_for_everyone()
+        if process.is_main_process:
+            write_manifest(self.run.first_pass)
+
+    @torch.inference_mode()
+    def _share_of(
+        self,
+        process: PartialState,
+        split: str,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        films = self.films[split].remove_columns("labels")
+        lengths = token_lengths(films)
+        features_file, states_file = self.features, self.states(split)
+        order = np.argsort(-lengths, kind="stable")
+        batches = np.split(order, range(_BATCH, len(order), _BATCH))
+        model.eval()
+        with ExitStack() as stack:
+            features = stack.enter_context(captured_features(model))
+            states = None
+            if self.n_frozen is not None:
+                states = stack.enter_context(captured_states(model, self.n_frozen))
+            stack.enter_context(autocast(self.precision, model.device))
+            for rows in batches[process.process_index :: process.num_processes]:
+                model(**_padded(films, rows, tokenizer).to(model.device))
+                if split == "train":
+                    features_file.write(rows, features[-1].cpu().numpy()[:, None])
+                features.clear()
+                if states is not None:
+                    values = states.pop().float().cpu().numpy()
+                    cut = [v[: lengths[row]] for v, row in zip(values, rows, strict=True)]
+                    states_file.write(rows, cut)
+
+
+def plan_first_pass(
+    project: ProjectArguments,
+    run: RunFolder,
+    films: Mapping[str, Dataset],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    n_frozen: int,
+) -> tuple[FirstPass, PreTrainedModel | None]:
+    """The pass to make, and the part of the model that trains on the states it keeps.
+
+    The part is None where the states are not kept: because the user or the device is better off
+    without, they do not fit on the disk, or the architecture does not allow it.
+    """
+    width, feature_width = model.config.hidden_size, final_linear(model).in_features
+    plan = FirstPass(run, films, n_frozen, width, feature_width, project.precision)
+    keep = project.keep_states == "always" or (
+        # A GPU computes them about as fast as a disk gives them.
+        project.keep_states == "auto" and model.device.type == "cpu"
+    )
+    upper = None
+    if keep and n_frozen:
+        shortest = films["validation"].remove_columns("labels")
+        batch = _padded(shortest, np.array([-1, -2]), tokenizer)
+        upper = upper_part(model, n_frozen, batch.to(model.device))
+    if upper is not None:
+        n_bytes = sum(plan.states(split).n_bytes for split in films)
+        if not fits_on_disk(n_bytes, run.path):
+            print(f"note: no room for {n_bytes / 2**30:.1f} GiB of states of the frozen layers ")
+            upper = None
+    return (plan if upper is not None else replace(plan, n_frozen=None)), upper
+
+
+def _padded(films: Dataset, rows: np.ndarray, tokenizer: PreTrainedTokenizerBase) -> BatchEncoding:
+    return tokenizer.pad([films[int(row)] for row in rows], return_tensors="pt")
 
 
 def start_head(
-    trainer: Any,
-    run: RunFolder,
+    model: PreTrainedModel,
+    first_pass: FirstPass,
+    y: np.ndarray,
     inverse_penalty: float,
     pos_weight: np.ndarray,
-) -> None:
+    seconds: float,
+) -> float:
     """Give the model the head of a linear probe, the same one on every process.
 
     Args:
-        trainer: A `GenreTrainer` that has not trained yet.
-        run: Where the probe is kept; one that is there already is used again.
+        model: That has not trained yet.
+        first_pass: With the features; a probe that is beside it already is used again.
+        y: Labels of the training split, NaN where unknown, shape (n_films, n_labels).
         inverse_penalty: `C` of the logistic regressions.
         pos_weight: Class weights, shape (n_labels,).
+        seconds: That the pass took.
+
+    Returns:
+        The seconds that pass and probe took when the probe was made.
     """
-    if not run.probe.is_file():
-        began = time.perf_counter()
-        features, y = probe_features(trainer)
-        if trainer.is_world_process_zero():
-            head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
-            run.save_probe(head, time.perf_counter() - began)
-            print(f"the head starts from a probe ({time.perf_counter() - began:.0f} s)", flush=True)
-        trainer.accelerator.wait_for_everyone()
+    run, process, began = first_pass.run, PartialState(), time.perf_counter()
+    if process.is_main_process and not run.probe.is_file():
+        features = first_pass.features.read_all()
+        head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
+        seconds += time.perf_counter() - began
+        run.save_probe(head, seconds)
+        print(f"the head starts from a probe ({seconds:.0f} s)", flush=True)
+    process.wait_for_everyone()
     head, seconds = run.load_probe()
-    set_head(trainer.model, head)
-    trainer.continue_clock(seconds)
-
-
-@torch.inference_mode()
-def probe_features(trainer: Any) -> tuple[np.ndarray, np.ndarray]:
-    """What enters the final Linear for each training row, and its labels (NaN where unknown).
-
-    The pass is shared between the processes and gathered by all.
-    """
-    model = trainer.model.eval()
-    features, labels = [], []
-    with captured_features(model) as seen:
-        for batch in trainer.get_eval_dataloader(by_length(trainer.train_dataset)):
-            y = batch.pop("labels")
-            with trainer.compute_loss_context_manager():
-                model(**batch)
-            gathered = trainer.accelerator.gather_for_metrics((seen.pop(), y))
-            features.append(gathered[0].cpu().numpy())
-            labels.append(gathered[1].cpu().numpy())
-    return np.concatenate(features), restore_unknown(np.concatenate(labels))
+    set_head(model, head)
+    return seconds
 
 
 def probe_logits(

@@ -69,6 +69,10 @@ class RunFolder:
     def probe(self) -> Path:
         return self.checkpoints / "probe.safetensors"
 
+    @property
+    def first_pass(self) -> Path:
+        return self.checkpoints / "first_pass"
+
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json, which is written last; None if the run is not complete."""
         path = self.path / "metrics.json"

@@ -5,52 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from encoders import MAKERS
 from sklearn.linear_model import LogisticRegression
-from transformers import (
-    AlbertConfig,
-    AlbertForSequenceClassification,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    BertForSequenceClassification,
-    DebertaV2Config,
-    DebertaV2ForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    ElectraConfig,
-    ElectraForSequenceClassification,
-    ModernBertConfig,
-    ModernBertForSequenceClassification,
-    PreTrainedModel,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-)
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from movie_genres.head import (
     captured_features,
     final_linear,
     fit_probe,
     fold_affine,
-    freeze_lower,
     set_head,
 )
-
-SMALL = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-         "intermediate_size": 32, "num_labels": 3}  # fmt: skip
-MAKERS = {
-    "bert": lambda: BertForSequenceClassification(BertConfig(**SMALL)),
-    "roberta": lambda: RobertaForSequenceClassification(RobertaConfig(**SMALL)),
-    "electra": lambda: ElectraForSequenceClassification(ElectraConfig(embedding_size=16, **SMALL)),
-    "distilbert": lambda: DistilBertForSequenceClassification(
-        DistilBertConfig(vocab_size=50, dim=16, n_layers=2, n_heads=2, hidden_dim=32, num_labels=3)
-    ),
-    "deberta-v2": lambda: DebertaV2ForSequenceClassification(DebertaV2Config(**SMALL)),
-    "albert": lambda: AlbertForSequenceClassification(AlbertConfig(embedding_size=8, **SMALL)),
-    "modernbert": lambda: ModernBertForSequenceClassification(
-        ModernBertConfig(
-            **SMALL, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2
-        )
-    ),
-}
 
 
 @pytest.fixture(params=list(MAKERS))
@@ -89,31 +54,6 @@ def test_a_folded_map_survives_saving(model: PreTrainedModel, tmp_path: Path) ->
     model.save_pretrained(tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert np.array_equal(logits_of(again), logits_of(model))
-
-
-# ALBERT's layers are one layer, applied again and again: the next test is about it.
-@pytest.mark.parametrize("model", [name for name in MAKERS if name != "albert"], indirect=True)
-def test_freezing_half_leaves_the_upper_layer_and_the_head(model: PreTrainedModel) -> None:
-    assert freeze_lower(model, 0.5) == 1
-    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
-    assert trained
-    assert not any("embedding" in name for name in trained)
-    assert not any(".0." in name and "layer" in name for name in trained)
-    assert any(".1." in name and "layer" in name for name in trained)
-    assert final_linear(model).weight.requires_grad
-
-
-def test_layers_that_share_their_weights_are_not_frozen() -> None:
-    model = MAKERS["albert"]()
-    assert freeze_lower(model, 0.67) == 0
-    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
-    assert any("albert_layer_groups" in name for name in trained)
-    assert not any("embeddings" in name for name in trained)
-
-
-def test_freezing_nothing_trains_everything(model: PreTrainedModel) -> None:
-    assert freeze_lower(model, 0) == 0
-    assert all(weight.requires_grad for weight in model.parameters())
 
 
 def test_the_probe_is_the_logistic_regression_of_scikit_learn(model: PreTrainedModel) -> None:

@@ -1,0 +1,100 @@
+"""What the frozen layers give for each film: computed once, kept on disk while training lasts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+MOST_OF_DISK = 0.5
+"""Of what is free: the rest is for checkpoints, and for others."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowsFile:
+    """Arrays of one width and different lengths, one after another in a file."""
+
+    path: Path
+    lengths: np.ndarray
+    """Of each row, shape (n_rows,)."""
+    width: int
+    dtype: str
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each row begins, and where the last one ends, in units of the width."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    @property
+    def n_bytes(self) -> int:
+        return int(self.starts[-1]) * self.width * np.dtype(self.dtype).itemsize
+
+    def allocate(self) -> None:
+        """Make the file, so that several processes can write their rows into it."""
+        with self.path.open("wb") as file:
+            file.truncate(self.n_bytes)
+
+    def write(self, rows: Iterable[int], values: Iterable[np.ndarray]) -> None:
+        """Write rows, each of shape (length, width)."""
+        with self.path.open("r+b") as file:
+            for row, value in zip(rows, values, strict=True):
+                file.seek(self._offset(row))
+                file.write(np.ascontiguousarray(value, dtype=self.dtype).tobytes())
+
+    def read(self, row: int) -> np.ndarray:
+        """One row, shape (length, width)."""
+        # Read, not mapped: pages of a mapped file count as memory of the process.
+        count = int(self.lengths[row]) * self.width
+        values = np.fromfile(self.path, self.dtype, count, offset=self._offset(row))
+        return values.reshape(-1, self.width)
+
+    def read_all(self) -> np.ndarray:
+        """All rows, shape (sum of lengths, width)."""
+        return np.fromfile(self.path, self.dtype).reshape(-1, self.width)
+
+    def _offset(self, row: int) -> int:
+        return int(self.starts[row]) * self.width * np.dtype(self.dtype).itemsize
+
+
+class FilmStates(Dataset[dict[str, np.ndarray]]):
+    """Films as the upper part of a model reads them.
+
+    Args:
+        file: The states, one row per film.
+        labels: As batches have them, shape (n_films, n_labels).
+    """
+
+    def __init__(self, file: RowsFile, labels: np.ndarray) -> None:
+        self.file = file
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> dict[str, np.ndarray]:
+        return {"inputs_embeds": self.file.read(row), "labels": self.labels[row]}
+
+
+def collate_states(films: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+    """A padded batch of films: inputs_embeds (float32), attention_mask, labels."""
+    states = [torch.from_numpy(film["inputs_embeds"]) for film in films]
+    return {
+        "inputs_embeds": pad_sequence(states, batch_first=True).float(),
+        "attention_mask": pad_sequence(
+            [torch.ones(len(film), dtype=torch.int64) for film in states], batch_first=True
+        ),
+        "labels": torch.from_numpy(np.stack([film["labels"] for film in films])),
+    }
+
+
+def fits_on_disk(n_bytes: int, folder: Path) -> bool:
+    """Whether so much may be kept beside this folder."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return n_bytes <= MOST_OF_DISK * shutil.disk_usage(there).free
