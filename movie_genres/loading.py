@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
@@ -140,6 +140,20 @@ def token_lengths(tokenized: Dataset) -> np.ndarray:
     return np.array([len(ids) for ids in tokenized["input_ids"]], dtype=np.int64)
 
 
+def with_filler(tokenized: Dataset) -> Dataset:
+    """The rows and one more, a copy of the shortest whose labels are all unknown.
+
+    Its index is the number of the rows. It has no part in any loss, and fills batches up where all
+    processes must have one of a size. A copy, because some encoders cannot read an empty text.
+    """
+    shortest = tokenized.select([int(np.argmin(token_lengths(tokenized)))])
+    filler = shortest.map(
+        lambda row: {"labels": np.full(len(row["labels"]), UNKNOWN, dtype=np.float32)},
+        keep_in_memory=True,
+    )
+    return concatenate_datasets([tokenized, filler])
+
+
 class LengthGroupedSampler(Sampler[int]):
     """Random order in which neighbouring rows have similar lengths, a new one each epoch.
 
@@ -150,19 +164,22 @@ class LengthGroupedSampler(Sampler[int]):
         lengths: Tokens per row.
         batch_size: Rows per optimiser step, over all processes and accumulation steps.
         seed: Of the order.
+        multiple: An epoch is filled up to a multiple of so many rows by the index `len(lengths)`,
+            that of `with_filler`'s row.
     """
 
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, multiple: int = 1) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
+        self.fillers = -len(lengths) % multiple
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) + self.fillers
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
@@ -179,3 +196,4 @@ class LengthGroupedSampler(Sampler[int]):
         full = len(batches) - (len(batches[-1]) < self.batch_size)
         for batch in [*rng.permutation(full), *range(full, len(batches))]:
             yield from batches[batch].tolist()
+        yield from [len(self.lengths)] * self.fillers
