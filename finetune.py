@@ -22,15 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from datasets import Dataset, disable_progress_bars
-from torch.utils.data import Sampler
+from datasets import disable_progress_bars
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
     PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
-    Trainer,
     set_seed,
 )
 
@@ -39,12 +37,12 @@ from movie_genres import devices
 from movie_genres.arguments import (
     FinetuneArguments,
     ProjectArguments,
-    films_per_step,
     parse_finetune_args,
     take_hub_target,
 )
-from movie_genres.artifacts import result_table, write_results
-from movie_genres.callbacks import EpochOfSampler, EvaluationFiles, ReadableProgress
+from movie_genres.artifacts import closing_words, write_results
+from movie_genres.batches import GroupingTrainer
+from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
@@ -53,24 +51,17 @@ from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.hub import Repository
 from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
 from movie_genres.layers import freeze_lower
-from movie_genres.loading import (
-    LengthGroupedSampler,
-    Prepared,
-    by_length,
-    load_prepared,
-    notes_on_genres,
-    token_lengths,
-    tokenize,
-)
-from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
+from movie_genres.loading import Prepared, by_length, load_prepared, notes_on_genres, tokenize
+from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.probing import FirstPass, plan_first_pass, probe_logits, start_head
 from movie_genres.provenance import model_facts, training_facts
 from movie_genres.publication import publish_run
+from movie_genres.results import Baseline
 from movie_genres.run import RunFolder, run_record
-from movie_genres.states import FilmStates, collate_states
+from movie_genres.states import collate_states
 
 
-class GenreTrainer(Trainer):
+class GenreTrainer(GroupingTrainer):
     """A Trainer for multi-label data with class-weighted BCE and length-grouped batches.
 
     Args:
@@ -91,12 +82,6 @@ class GenreTrainer(Trainer):
         self.pos_weight = torch.from_numpy(pos_weight).to(self.args.device)
         self.seconds_before = seconds_before
         self._started = time.perf_counter()
-        films = self.train_dataset
-        self.train_lengths = (
-            films.file.lengths if isinstance(films, FilmStates) else token_lengths(films)
-        )
-        self.sampler: LengthGroupedSampler | None = None
-        self.add_callback(EpochOfSampler(self))
 
     def compute_loss(
         self,
@@ -140,11 +125,16 @@ class GenreTrainer(Trainer):
             )
         return loss
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
-        self.sampler = LengthGroupedSampler(
-            self.train_lengths, films_per_step(self.args), self.args.seed
-        )
-        return self.sampler
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock loop, with the loss of all films at once.
+
+        The stock loss, a mean over batches, depends on how the films are divided into them.
+        """
+        found: Any = super().evaluation_loop(*args, **kwargs)
+        if found.predictions is not None:
+            loss = mean_loss(found.predictions, found.label_ids, self.pos_weight)
+            found.metrics.update({name: loss for name in found.metrics if name.endswith("_loss")})
+        return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The stock log, and `seconds` since the run began (also over interruptions)."""
@@ -190,7 +180,7 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     if not project.overwrite and (metrics := run.metrics()) is not None:
         if args.process_index == 0:
             print(f"{run.path} is complete (--overwrite starts afresh)\n")
-            print_results(metrics, run)
+            print(closing_words(metrics, run.path))
         return run
     set_seed(args.seed)
     loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
@@ -312,8 +302,6 @@ def train(trainer: GenreTrainer, run: RunFolder) -> None:
     restart = find_restart(run.checkpoints)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
-        for checkpoint, damage in restart.damaged.items():
-            print(f"{checkpoint} cannot be used and is removed: {damage}")
         remove_damaged(restart)
     trainer.accelerator.wait_for_everyone()
     if restart.checkpoint is not None:
@@ -361,16 +349,7 @@ def finish(
         seed=seed,
         model_folder=run.model,
     )
-    probe = None
-    if project.probe_c:
-        probe = probe_logits(run, encoder, prepared, project.training_cut, seed), pos_weight
-    baselines = judge_baselines(
-        prepared,
-        objective=project.objective,
-        never_empty=project.never_empty,
-        seed=seed,
-        probe=probe,
-    )
+    baselines = score_baselines(project, run, prepared, encoder, pos_weight, seed)
     facts = training_facts(
         trainer.args,
         trainer.state,
@@ -388,16 +367,27 @@ def finish(
         sweep,
     )
     shutil.rmtree(run.first_pass, ignore_errors=True)
-    print_results(results.metrics(), run)
+    print(closing_words(results.metrics(), run.path))
 
 
-def print_results(metrics: dict[str, Any], run: RunFolder) -> None:
-    print(f"\nTest split, thresholds by policy '{metrics['chosen_policy']}':\n")
-    print(result_table(metrics))
-    print(f"\nmodel    {run.model}")
-    print(f"report   {run.path / 'README.md'}, figures in {run.path / 'figures'}")
-    print(f"mistakes {run.path / 'mistakes.md'}: the surest ones; some are the labels' own")
-    print(f'try it   python predict.py --model {run.model} "A plot ..."')
+def score_baselines(
+    project: ProjectArguments,
+    run: RunFolder,
+    prepared: Prepared,
+    encoder: EncoderName,
+    pos_weight: np.ndarray,
+    seed: int,
+) -> dict[str, Baseline]:
+    probe = None
+    if project.probe_c:
+        probe = probe_logits(run, encoder, prepared, project.training_cut, seed), pos_weight
+    return judge_baselines(
+        prepared,
+        objective=project.objective,
+        never_empty=project.never_empty,
+        seed=seed,
+        probe=probe,
+    )
 
 
 if __name__ == "__main__":

@@ -204,6 +204,9 @@ def parse_finetune_args(
         )
     if namespace.label_smoothing_factor:
         raise InputError("--label_smoothing_factor is not taken: the loss here does not smooth")
+    if namespace.dataloader_drop_last:
+        # The Trainer would drop films of validation and of the probe as well.
+        raise InputError("--dataloader_drop_last is not taken: every film counts")
     for name in ("per_device_train_batch_size", "per_device_eval_batch_size",
                  "gradient_accumulation_steps"):  # fmt: skip
         if getattr(namespace, name) < 1:

@@ -209,3 +209,17 @@ def result_table(metrics: Mapping[str, Any]) -> str:
     for name, scores in rows.items():
         lines.append(name.ljust(width) + "".join(f"{scores[c]:>12.3f}" for c in _TABLE_COLUMNS))
     return "\n".join(lines)
+
+
+def closing_words(metrics: Mapping[str, Any], folder: Path) -> str:
+    """What a person wants to know at the end of a run: the scores, and what lies where."""
+    return "\n".join(
+        [
+            f"\nTest split, thresholds by policy '{metrics['chosen_policy']}':\n",
+            result_table(metrics),
+            f"\nmodel    {folder / 'model'}",
+            f"report   {folder / 'README.md'}, figures in {folder / 'figures'}",
+            f"mistakes {folder / 'mistakes.md'}: the surest ones; some are the labels' own",
+            f'try it   python predict.py --model {folder / "model"} "A plot ..."',
+        ]
+    )

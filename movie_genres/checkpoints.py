@@ -74,8 +74,9 @@ def find_restart(folder: Path) -> Restart:
 
 
 def remove_damaged(restart: Restart) -> None:
-    """Make room: the run will come to these steps again."""
-    for checkpoint in restart.damaged:
+    """Make room, and say so: the run will come to these steps again."""
+    for checkpoint, damage in restart.damaged.items():
+        print(f"{checkpoint} cannot be used and is removed: {damage}")
         shutil.rmtree(checkpoint)
 
 

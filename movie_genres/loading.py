@@ -155,19 +155,22 @@ class LengthGroupedSampler(Sampler[int]):
         lengths: Tokens per row.
         batch_size: Rows per optimiser step, over all processes and accumulation steps.
         seed: Of the order.
+        multiple: An epoch is filled up to a multiple of so many rows by the index `len(lengths)`,
+            that of `with_filler`'s row.
     """
 
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, multiple: int = 1) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
+        self.fillers = -len(lengths) % multiple
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) + self.fillers
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
@@ -184,3 +187,4 @@ class LengthGroupedSampler(Sampler[int]):
         full = len(batches) - (len(batches[-1]) < self.batch_size)
         for batch in [*rng.permutation(full), *range(full, len(batches))]:
             yield from batches[batch].tolist()
+        yield from [len(self.lengths)] * self.fillers

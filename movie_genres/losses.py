@@ -62,3 +62,10 @@ def weighted_bce_sum(
         pos_weight=pos_weight,
         reduction="sum",
     )
+
+
+def mean_loss(logits: np.ndarray, labels: np.ndarray, pos_weight: torch.Tensor) -> float:
+    """`weighted_bce_sum` by the number of known cells; 0 where none is known."""
+    y = torch.from_numpy(labels)
+    total = weighted_bce_sum(torch.from_numpy(logits), y, pos_weight.cpu())
+    return float(total / (y != UNKNOWN).sum().clamp(min=1))

@@ -228,6 +228,7 @@ def test_other_data_is_not_mixed_with_an_old_run(
         (["--metric-for-best-model", "bleu"], "--metric_for_best_model 'bleu' is not one of"),
         (["--resume-from-checkpoint", "x"], "goes on by itself"),
         (["--label-smoothing-factor", "0.1"], "does not smooth"),
+        (["--dataloader-drop-last"], "every film counts"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(

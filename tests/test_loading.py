@@ -8,9 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import Dataset
 
+from movie_genres.batches import with_filler
 from movie_genres.errors import InputError
-from movie_genres.loading import LengthGroupedSampler, label_fingerprint, load_prepared
+from movie_genres.loading import (
+    LengthGroupedSampler,
+    label_fingerprint,
+    load_prepared,
+)
+from movie_genres.losses import UNKNOWN
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, 1003)
 
@@ -114,3 +121,18 @@ def test_labels_other_than_0_1_and_unknown_are_refused(
         rows.to_parquet(path)
         with pytest.raises(InputError, match=message):
             load_prepared(folder)
+
+
+def test_fillers_stand_behind_every_row_and_have_no_known_label() -> None:
+    sampler = LengthGroupedSampler(LENGTHS, 16, seed=0, multiple=24)
+    order = list(sampler)
+    assert len(order) == len(sampler) == 1008
+    assert order[:1003] == list(LengthGroupedSampler(LENGTHS, 16, seed=0))
+    assert set(order[1003:]) == {1003}
+    rows = Dataset.from_dict(
+        {"input_ids": [[1, 2, 3], [4], [5, 6]], "labels": [[1.0, UNKNOWN]] * 3}
+    )
+    filled = with_filler(rows, np.array([3, 1, 2]))
+    assert [filled[row] for row in range(3)] == list(rows)
+    assert filled[3]["input_ids"] == [4]
+    assert filled[3]["labels"].tolist() == [UNKNOWN, UNKNOWN]

@@ -1,0 +1,40 @@
+"""Run by test_processes.py under accelerate: the second process of finetune.py comes to harm.
+
+python tests/one_of_two.py OUTPUT_DIR ... (other arguments of finetune.py): it gets SIGTERM before
+step 10, the same command is given again, and a run in another folder then fails before step 3.
+Only what starts the processes anew is not repeated, because that takes most of the time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import finetune
+from movie_genres.command_line import exit_code
+
+train_step = finetune.GenreTrainer.training_step
+
+
+def run(harm: str | None, step: int, *arguments: str) -> int:
+    """Give the command, with harm to the second process before the first part of a step."""
+    todo = [harm]
+
+    def harmed(self: finetune.GenreTrainer, *args: Any, **kwargs: Any) -> Any:
+        if self.args.process_index == 1 and self.state.global_step == step - 1 and todo:
+            if todo.pop() == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                raise RuntimeError("made up")
+        return train_step(self, *args, **kwargs)
+
+    finetune.GenreTrainer.training_step = harmed  # type: ignore[method-assign]
+    return exit_code(lambda: finetune.main(arguments))
+
+
+folder, arguments = sys.argv[1], sys.argv[2:]
+assert run("SIGTERM", 10, "--output-dir", folder, *arguments) == 128 + signal.SIGTERM
+assert run(None, 0, "--output-dir", folder, *arguments) == 0
+run("failure", 3, "--output-dir", f"{folder}-failed", "--probe-c", "0", *arguments)
