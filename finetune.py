@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,7 @@ import torch
 import transformers
 from datasets import disable_progress_bars
 from transformers import (
-    DataCollatorWithPadding,
     EarlyStoppingCallback,
-    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     set_seed,
@@ -50,15 +48,14 @@ from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.hub import Repository
 from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
-from movie_genres.layers import freeze_lower
-from movie_genres.loading import Prepared, by_length, load_prepared, notes_on_genres, tokenize
+from movie_genres.loading import Prepared, load_prepared
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
-from movie_genres.probing import FirstPass, plan_first_pass, probe_logits, start_head
+from movie_genres.probing import probe_logits
 from movie_genres.provenance import model_facts, training_facts
 from movie_genres.publication import publish_run
 from movie_genres.results import Baseline
 from movie_genres.run import RunFolder, run_record
-from movie_genres.states import collate_states
+from movie_genres.start import make_start
 
 
 class GenreTrainer(GroupingTrainer):
@@ -191,7 +188,7 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
         run.start(record, overwrite=project.overwrite)
     args.distributed_state.wait_for_everyone()
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    trainer = begin(project, args, run, prepared, loaded, pos_weight)
+    trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
     train(trainer, run)
     if trainer.is_world_process_zero():
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
@@ -206,7 +203,7 @@ def check_best_metric(args: FinetuneArguments) -> None:
         raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
 
 
-def begin(
+def build_trainer(
     project: ProjectArguments,
     args: FinetuneArguments,
     run: RunFolder,
@@ -214,75 +211,18 @@ def begin(
     loaded: LoadedEncoder,
     pos_weight: np.ndarray,
 ) -> GenreTrainer:
-    """Freeze, pass over the films once, start the head, and make the Trainer for the rest."""
-    model, tokenizer = loaded.model, loaded.tokenizer
-    frozen = freeze_lower(model, project.frozen_share)
-    films = {
-        split: tokenize(prepared.splits[split], tokenizer, project.training_cut)
-        for split in ("train", "validation")
-    }
-    films["validation"] = by_length(films["validation"])
-    if args.process_index == 0:
-        describe(project, args, prepared, loaded, frozen)
-    model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
-    first_pass, upper = plan_first_pass(project, run, films, model, tokenizer, frozen)
-    began, seconds = time.perf_counter(), 0.0
-    if upper is not None or (project.probe_c and not run.probe.is_file()):
-        first_pass.make(model, tokenizer)
-        seconds = time.perf_counter() - began
-    if project.probe_c:
-        y = prepared.y("train")
-        seconds = start_head(model, first_pass, y, project.probe_c, pos_weight, seconds)
-    return build_trainer(
-        project, args, run, prepared, loaded, first_pass, upper,
-        pos_weight=pos_weight, seconds_before=seconds,
-    )  # fmt: skip
-
-
-def describe(
-    project: ProjectArguments,
-    args: FinetuneArguments,
-    prepared: Prepared,
-    loaded: LoadedEncoder,
-    frozen: int,
-) -> None:
-    model = loaded.model
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(
-        f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
-        f"({frozen} layers frozen) on {len(prepared.splits['train']):,} films, "
-        f"{len(prepared.labels)} genres, in {project.precision}, "
-        f"{args.world_size} process(es) on {args.device.type}"
-    )
-    for line in notes_on_genres(prepared):
-        print(line)
-    if loaded.random_start:
-        print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
-
-
-def build_trainer(
-    project: ProjectArguments,
-    args: FinetuneArguments,
-    run: RunFolder,
-    prepared: Prepared,
-    loaded: LoadedEncoder,
-    first_pass: FirstPass,
-    upper: PreTrainedModel | None,
-    **trainer_arguments: Any,
-) -> GenreTrainer:
+    start = make_start(project, args, run, prepared, loaded, pos_weight)
     args.output_dir = str(run.checkpoints)
-    films: Mapping[str, Any] = first_pass.films
-    if upper is not None:
-        films = {split: first_pass.film_states(split) for split in films}
     trainer = GenreTrainer(
-        model=upper or loaded.model,
+        model=start.model,
         args=args,
-        train_dataset=films["train"],
-        eval_dataset=films["validation"],
-        data_collator=collate_states if upper else DataCollatorWithPadding(loaded.tokenizer),
+        train_dataset=start.train,
+        eval_dataset=start.validation,
+        data_collator=start.collate,
         compute_metrics=GenreMetrics(prepared.labels),
         processing_class=loaded.tokenizer,
-        **trainer_arguments,
+        pos_weight=pos_weight,
+        seconds_before=start.seconds,
     )
     for stock in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(stock)

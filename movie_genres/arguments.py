@@ -74,6 +74,14 @@ class ProjectArguments:
             "at random."
         ),
     )
+    soft_labels: float = field(
+        default=0.5,
+        metadata=_help(
+            "Share of the training target, in [0, 1], that is the probability given by TF-IDF + "
+            "logistic regression, which reads whole plots and was fitted without the film, instead "
+            "of the label; 0 trains on labels alone."
+        ),
+    )
     dropout: float = field(
         default=0.0,
         metadata=_help("Probability of every dropout of the encoder, in [0, 1)."),
@@ -122,6 +130,8 @@ class ProjectArguments:
             )
         if not 0 <= self.frozen_share <= 1:
             raise InputError(f"--frozen-share {self.frozen_share} is not in [0, 1]")
+        if not 0 <= self.soft_labels <= 1:
+            raise InputError(f"--soft-labels {self.soft_labels} is not in [0, 1]")
         if not 0 <= self.dropout < 1:
             raise InputError(f"--dropout {self.dropout} is not in [0, 1)")
         if not 0 <= self.probe_c < float("inf"):

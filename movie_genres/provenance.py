@@ -70,6 +70,10 @@ def model_facts(
         f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
         "batch": f"{films_per_step(args)} films",
         "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
+        "targets": f"{1 - project.soft_labels:.0%} labels, {project.soft_labels:.0%} probabilities "
+        "of a cross-fitted TF-IDF model that reads whole plots"
+        if project.soft_labels
+        else "labels",
         "head": "started from logistic regressions on the frozen encoder"
         if project.probe_c
         else "started at random",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -127,6 +128,16 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / _RECORD, record)
         self.checkpoints.mkdir(exist_ok=True)
+
+    def soft_labels(self, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The teacher's probabilities, made by the first process and kept for all and for later."""
+        path, process = self.checkpoints / "soft_labels.npy", PartialState()
+        if process.is_main_process and not path.is_file():
+            new = path.with_suffix(".new.npy")
+            np.save(new, make(), allow_pickle=False)
+            new.replace(path)
+        process.wait_for_everyone()
+        return np.load(path, allow_pickle=False)
 
     def save_probe(self, head: LinearHead, seconds: float) -> None:
         """Keep the head that training starts from: for resuming, and as a baseline."""

@@ -1,0 +1,96 @@
+"""From an encoder and tokenised films to what the Trainer starts from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import DataCollatorWithPadding, PreTrainedModel
+
+from movie_genres.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.encoder import LoadedEncoder
+from movie_genres.layers import freeze_lower
+from movie_genres.loading import Prepared, by_length, notes_on_genres, tokenize
+from movie_genres.probing import plan_first_pass, start_head
+from movie_genres.run import RunFolder
+from movie_genres.states import FilmStates, collate_states
+from movie_genres.teacher import teacher_probabilities, with_soft_labels
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a Trainer is made of."""
+
+    model: PreTrainedModel
+    """The whole model, or the part above its frozen layers on the same weights."""
+    train: Dataset | FilmStates
+    validation: Dataset | FilmStates
+    collate: Callable[[Any], Any]
+    seconds: float
+    """That it took to come so far, when it was first done."""
+
+
+def make_start(
+    project: ProjectArguments,
+    args: FinetuneArguments,
+    run: RunFolder,
+    prepared: Prepared,
+    loaded: LoadedEncoder,
+    pos_weight: np.ndarray,
+) -> Start:
+    """Freeze the lower layers, pass over the films once, and start the head.
+
+    Args:
+        pos_weight: Class weights, shape (n_labels,).
+    """
+    model, tokenizer = loaded.model, loaded.tokenizer
+    frozen = freeze_lower(model, project.frozen_share)
+    if args.process_index == 0:
+        describe(project, args, prepared, loaded, frozen)
+    began, y = time.perf_counter(), prepared.y("train")
+    films = {
+        split: tokenize(prepared.splits[split], tokenizer, project.training_cut)
+        for split in ("train", "validation")
+    }
+    films["validation"] = by_length(films["validation"])
+    if project.soft_labels:
+        taught = run.soft_labels(lambda: teacher_probabilities(prepared.texts("train"), y))
+        films["train"] = with_soft_labels(films["train"], taught, project.soft_labels)
+    model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
+    first_pass, upper = plan_first_pass(project, run, films, model, tokenizer, frozen)
+    if upper is not None or (project.probe_c and not run.probe.is_file()):
+        first_pass.make(model, tokenizer)
+    seconds = time.perf_counter() - began
+    if project.probe_c:
+        seconds = start_head(model, first_pass, y, project.probe_c, pos_weight, seconds)
+    if upper is None:
+        collate = DataCollatorWithPadding(tokenizer)
+        return Start(model, films["train"], films["validation"], collate, seconds)
+    train, validation = (first_pass.film_states(split) for split in ("train", "validation"))
+    return Start(upper, train, validation, collate_states, seconds)
+
+
+def describe(
+    project: ProjectArguments,
+    args: FinetuneArguments,
+    prepared: Prepared,
+    loaded: LoadedEncoder,
+    frozen: int,
+) -> None:
+    """Say what will be trained on what."""
+    model = loaded.model
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(
+        f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
+        f"({frozen} layers frozen) on {len(prepared.splits['train']):,} films, "
+        f"{len(prepared.labels)} genres, in {project.precision}, "
+        f"{args.world_size} process(es) on {args.device.type}"
+    )
+    for line in notes_on_genres(prepared):
+        print(line)
+    if loaded.random_start:
+        print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
