@@ -25,7 +25,7 @@ from datasets import disable_progress_bars
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
-    PreTrainedTokenizerBase,
+    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     set_seed,
@@ -44,7 +44,7 @@ from movie_genres.batches import GroupingTrainer
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
-from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
+from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder, whole_model
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.head import freeze_lower
@@ -193,9 +193,10 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     if project.probe_c:
         start_head(trainer, run, project.probe_c, pos_weight)
     train(trainer, run)
+    model = whole_model(trainer)
     if trainer.is_world_process_zero():
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
-        finish(trainer, project, run, prepared, encoder, loaded.tokenizer, pos_weight)
+        finish(trainer, project, run, prepared, encoder, model, pos_weight)
     return run
 
 
@@ -287,7 +288,7 @@ def finish(
     run: RunFolder,
     prepared: Prepared,
     encoder: EncoderName,
-    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
     pos_weight: np.ndarray,
 ) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
@@ -295,9 +296,8 @@ def finish(
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     seed = trainer.args.seed
     results, sweep = tune_and_judge(
-        # Without accelerate's autocast: what is judged must be what is published.
-        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False),
-        tokenizer,
+        model,
+        trainer.processing_class,  # type: ignore[arg-type]  # it is a tokenizer
         prepared,
         max_length=project.max_length,
         pos_weight=pos_weight,
