@@ -25,6 +25,7 @@ import transformers
 from datasets import disable_progress_bars
 from transformers import (
     EarlyStoppingCallback,
+    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     set_seed,
@@ -43,7 +44,7 @@ from movie_genres.batches import GroupingTrainer
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
-from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
+from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder, whole_model
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.hub import Repository
@@ -190,9 +191,10 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
     trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
     train(trainer, run)
+    model = whole_model(trainer, loaded.model)
     if trainer.is_world_process_zero():
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
-        finish(trainer, project, run, prepared, encoder, loaded, pos_weight)
+        finish(trainer, project, run, prepared, encoder, model, pos_weight)
     return run
 
 
@@ -270,7 +272,7 @@ def finish(
     run: RunFolder,
     prepared: Prepared,
     encoder: EncoderName,
-    loaded: LoadedEncoder,
+    model: PreTrainedModel,
     pos_weight: np.ndarray,
 ) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
@@ -278,9 +280,8 @@ def finish(
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     seed = trainer.args.seed
     results, sweep = tune_and_judge(
-        # Without accelerate's autocast: what is judged must be what is published.
-        trainer.accelerator.unwrap_model(loaded.model, keep_fp32_wrapper=False),
-        loaded.tokenizer,
+        model,
+        trainer.processing_class,  # type: ignore[arg-type]  # it is a tokenizer
         prepared,
         max_length=project.max_length,
         pos_weight=pos_weight,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import psutil
 import torch
+from accelerate.utils import parse_flag_from_env
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
@@ -35,6 +36,11 @@ def choose_precision(asked: str, *, on_cpu: bool) -> str:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         return "bf16" if native else "float32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def weights_are_sharded() -> bool:
+    """Whether accelerate was told to divide weights over processes (FSDP, DeepSpeed)."""
+    return any(parse_flag_from_env(f"ACCELERATE_USE_{name}") for name in ("FSDP", "DEEPSPEED"))
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

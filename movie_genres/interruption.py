@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +14,10 @@ from transformers import Trainer, TrainerCallback
 from movie_genres.checkpoints import write_manifest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+SAME_SIGNAL_SECONDS = 3.0
+"""Launchers pass on a signal that the terminal or the scheduler has sent to every process."""
 
 
 class TrainingStoppedError(Exception):
@@ -26,12 +31,14 @@ class TrainingStoppedError(Exception):
 class SafeCheckpoints(TrainerCallback):
     """Declares each checkpoint complete, and writes one more before a signal ends the training.
 
-    A second signal ends the process at once. As a context manager it listens to the signals.
+    A second signal, later than `SAME_SIGNAL_SECONDS` after the first, ends the process at once. As
+    a context manager it listens to the signals.
     """
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.noted = self.stopping_for = 0
+        self.noted_at = 0.0
         self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> SafeCheckpoints:
@@ -43,8 +50,12 @@ class SafeCheckpoints(TrainerCallback):
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.noted = number
-        signal.signal(number, self._earlier[number])
+        now = time.monotonic()
+        if not self.noted:
+            self.noted, self.noted_at = number, now
+        elif now - self.noted_at > SAME_SIGNAL_SECONDS:
+            signal.signal(number, self._earlier[number])
+            signal.raise_signal(number)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.stopping_for = self.noted

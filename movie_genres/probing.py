@@ -17,7 +17,7 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.arguments import ProjectArguments
 from movie_genres.checkpoints import find_damage, write_manifest
 from movie_genres.classifier import default_device, predict_logits
-from movie_genres.devices import autocast
+from movie_genres.devices import autocast, weights_are_sharded
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import captured_features, final_linear, fit_probe, set_head
 from movie_genres.layers import captured_states, upper_part
@@ -136,6 +136,8 @@ def plan_first_pass(
         # A GPU computes them about as fast as a disk gives them.
         project.keep_states == "auto" and model.device.type == "cpu"
     )
+    # Where weights are divided over processes, the part and the whole cannot share them.
+    keep = keep and not weights_are_sharded()
     upper = None
     if keep and n_frozen:
         shortest = films["validation"].remove_columns("labels")

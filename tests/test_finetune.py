@@ -134,14 +134,14 @@ def test_the_card_s_figures_and_metadata_are_the_run_s(finished_run: Path) -> No
         assert (finished_run / path).is_file(), path
 
 
-def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(
+def test_the_same_seed_gives_the_same_metrics_with_gradient_checkpointing_too_and_another_others(
     tiny_arguments: Arguments, finished_run: Path, tmp_path: Path
 ) -> None:
     def scores(folder: Path) -> dict:
         metrics = read_json(folder / "metrics.json")
         return {k: metrics[k] for k in ("test", "validation", "thresholds", "baselines")}
 
-    assert finetune.main(tiny_arguments(tmp_path / "again")) == 0
+    assert finetune.main(tiny_arguments(tmp_path / "again", "--gradient-checkpointing")) == 0
     assert scores(tmp_path / "again") == scores(finished_run)
     assert finetune.main(tiny_arguments(tmp_path / "other", "--seed", "7")) == 0
     assert scores(tmp_path / "other")["test"] != scores(finished_run)["test"]

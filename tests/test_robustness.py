@@ -21,6 +21,7 @@ from movie_genres.checkpoints import MANIFEST, find_damage, find_restart, write_
 from movie_genres.command_line import EXIT_FAILURE, exit_code
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
+from movie_genres.interruption import SAME_SIGNAL_SECONDS, SafeCheckpoints
 from movie_genres.loading import load_prepared, notes_on_genres
 from movie_genres.run import RunFolder
 
@@ -109,6 +110,8 @@ def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_end(
 
     def interrupted(self: finetune.GenreTrainer, *args: object, **kwargs: object) -> torch.Tensor:
         if self.state.global_step == 7:
+            # Twice at once, as when a scheduler and the launcher both send it.
+            os.kill(os.getpid(), number)
             os.kill(os.getpid(), number)
         return step(self, *args, **kwargs)
 
@@ -125,6 +128,21 @@ def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_end(
     assert ours["test"] == theirs["test"]
     for path in (tmp_path / "run").rglob("*"):
         assert not path.is_file() or b"thisIsASecret" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_later_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
+    came: list[int] = []
+    before = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        with SafeCheckpoints(SimpleNamespace()) as checkpoints:
+            os.kill(os.getpid(), number)
+            assert came == []
+            checkpoints.noted_at -= SAME_SIGNAL_SECONDS + 1
+            os.kill(os.getpid(), number)
+            assert came == [number]
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_causes(
