@@ -10,12 +10,13 @@ With --push_to_hub --hub_model_id you/name the completed run is published, as pu
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,15 @@ from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
 from movie_genres.loading import Prepared, load_prepared
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.probing import probe_logits
-from movie_genres.provenance import model_facts, training_facts
+from movie_genres.provenance import model_facts, run_facts, training_facts
 from movie_genres.publication import publish_run
 from movie_genres.results import Baseline
 from movie_genres.run import RunFolder, run_record
-from movie_genres.start import make_start
+from movie_genres.soup import TrainingFacts, average, give_weights, trained_weights
+from movie_genres.start import Start, make_start
+
+_SEED_STEP = 10_007
+"""Between the trainings of a soup: neighbouring seeds of whole runs share none of them."""
 
 
 class GenreTrainer(GroupingTrainer):
@@ -146,6 +151,19 @@ class GenreTrainer(GroupingTrainer):
         self.seconds_before, self._started = seconds, time.perf_counter()
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a run is asked to do, and with what."""
+
+    project: ProjectArguments
+    args: FinetuneArguments
+    run: RunFolder
+    prepared: Prepared
+    encoder: EncoderName
+    loaded: LoadedEncoder
+    pos_weight: np.ndarray
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     project, args = parse_finetune_args(argv)
     disable_progress_bars()
@@ -189,12 +207,11 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
         run.start(record, overwrite=project.overwrite)
     args.distributed_state.wait_for_everyone()
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    trainer = build_trainer(project, args, run, prepared, loaded, pos_weight)
-    train(trainer, run)
-    model = whole_model(trainer, loaded.model)
-    if trainer.is_world_process_zero():
+    job = Job(project, args, run, prepared, encoder, loaded, pos_weight)
+    model, trainings = train_members(job)
+    if args.process_index == 0:
         # The other processes are done: no one waits at a barrier, with a time limit, for this.
-        finish(trainer, project, run, prepared, encoder, model, pos_weight)
+        finish(job, model, trainings)
     return run
 
 
@@ -205,43 +222,78 @@ def check_best_metric(args: FinetuneArguments) -> None:
         raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
 
 
-def build_trainer(
-    project: ProjectArguments,
-    args: FinetuneArguments,
-    run: RunFolder,
-    prepared: Prepared,
-    loaded: LoadedEncoder,
-    pos_weight: np.ndarray,
-) -> GenreTrainer:
-    start = make_start(project, args, run, prepared, loaded, pos_weight)
-    args.output_dir = str(run.checkpoints)
+def train_members(job: Job) -> tuple[PreTrainedModel, list[TrainingFacts]]:
+    """Train `--soup` times from one start, and average the weights.
+
+    Returns:
+        The model in one piece, on the first process, and what each training came to.
+    """
+    project, args, run = job.project, job.args, job.run
+    start = make_start(project, args, run, job.prepared, job.loaded, job.pos_weight)
+    first, seconds = trained_weights(start.model), start.seconds
+    model, part = job.loaded.model, start.model
+    for number in range(1, project.soup + 1):
+        member = run.member(number)
+        complete = member.is_complete()
+        args.distributed_state.wait_for_everyone()
+        if not complete:
+            give_weights(start.model, first)
+            trainer = build_trainer(job, start, number, seconds)
+            train(trainer)
+            model = whole_model(trainer, job.loaded.model)
+            part = start.model if model is job.loaded.model else model
+            if trainer.is_world_process_zero():
+                member.save(trained_weights(part), training_facts(trainer.state, trainer.seconds()))
+                if project.soup > 1:
+                    shutil.rmtree(str(trainer.args.output_dir))
+            args.distributed_state.wait_for_everyone()
+        seconds = member.load()[1].seconds
+    members = [run.member(number).load() for number in range(1, project.soup + 1)]
+    if args.process_index == 0:
+        give_weights(part, average([weights for weights, _ in members]))
+    return model, [facts for _, facts in members]
+
+
+def build_trainer(job: Job, start: Start, number: int, seconds: float) -> GenreTrainer:
+    """The Trainer of one of the trainings.
+
+    Args:
+        number: Which, from 1: each has another order of the films.
+        seconds: What the run has taken so far.
+    """
+    project, folder = job.project, f"training-{number}" if job.project.soup > 1 else ""
+    args = copy.copy(job.args)
+    args.output_dir = str(job.run.checkpoints / folder)
+    args.seed = (args.seed + _SEED_STEP * (number - 1)) % 2**32
+    if project.soup > 1 and args.process_index == 0:
+        print(f"training {number} of {project.soup}", flush=True)
     trainer = GenreTrainer(
         model=start.model,
         args=args,
         train_dataset=start.train,
         eval_dataset=start.validation,
         data_collator=start.collate,
-        compute_metrics=GenreMetrics(prepared.labels),
-        processing_class=loaded.tokenizer,
-        pos_weight=pos_weight,
-        seconds_before=start.seconds,
+        compute_metrics=GenreMetrics(job.prepared.labels),
+        processing_class=job.loaded.tokenizer,
+        pos_weight=job.pos_weight,
+        seconds_before=seconds,
     )
     for stock in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(stock)
     trainer.add_callback(ReadableProgress(show_bar=not args.disable_tqdm))
-    trainer.add_callback(EvaluationFiles(trainer, run.evaluations))
+    trainer.add_callback(EvaluationFiles(trainer, job.run.evaluations / folder))
     if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
     return trainer
 
 
-def train(trainer: GenreTrainer, run: RunFolder) -> None:
+def train(trainer: GenreTrainer) -> None:
     """Train, from the newest intact checkpoint if there is one, and load the best one.
 
     Raises:
         TrainingStoppedError: If a signal asked to stop; the checkpoint to go on from is written.
     """
-    restart = find_restart(run.checkpoints)
+    restart = find_restart(Path(str(trainer.args.output_dir)))
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         remove_damaged(restart)
@@ -266,64 +318,47 @@ def train(trainer: GenreTrainer, run: RunFolder) -> None:
         trainer.train(resume_from_checkpoint=str(restart.checkpoint or "") or None)
 
 
-def finish(
-    trainer: GenreTrainer,
-    project: ProjectArguments,
-    run: RunFolder,
-    prepared: Prepared,
-    encoder: EncoderName,
-    model: PreTrainedModel,
-    pos_weight: np.ndarray,
-) -> None:
+def finish(job: Job, model: PreTrainedModel, trainings: Sequence[TrainingFacts]) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
-    seconds, memory = trainer.seconds(), devices.peak_memory_bytes()
+    project, run, memory = job.project, job.run, devices.peak_memory_bytes()
     print("fitting calibration and thresholds, reading the test split once", flush=True)
-    seed = trainer.args.seed
     results, sweep = tune_and_judge(
         model,
-        trainer.processing_class,  # type: ignore[arg-type]  # it is a tokenizer
-        prepared,
+        job.loaded.tokenizer,
+        job.prepared,
         max_length=project.max_length,
-        pos_weight=pos_weight,
+        pos_weight=job.pos_weight,
         objective=project.objective,
         never_empty=project.never_empty,
-        seed=seed,
+        seed=job.args.seed,
         model_folder=run.model,
     )
-    baselines = score_baselines(project, run, prepared, encoder, pos_weight, seed)
-    facts = training_facts(
-        trainer.args,
-        trainer.state,
-        project.precision,
-        seconds=seconds,
+    facts = run_facts(
+        trainings,
+        precision=project.precision,
+        world_size=job.args.world_size,
         probing_seconds=run.load_probe()[1] if project.probe_c else 0.0,
         memory=memory,
     )
-    results = replace(results, baselines=baselines, train=facts)
+    results = replace(results, baselines=score_baselines(job), train=facts)
     write_results(
         run.path,
         results,
-        prepared,
-        model_facts(trainer.args, project, run.path, encoder, facts),
+        job.prepared,
+        model_facts(job.args, project, run.path, job.encoder, facts),
         sweep,
     )
     shutil.rmtree(run.first_pass, ignore_errors=True)
     print(closing_words(results.metrics(), run.path))
 
 
-def score_baselines(
-    project: ProjectArguments,
-    run: RunFolder,
-    prepared: Prepared,
-    encoder: EncoderName,
-    pos_weight: np.ndarray,
-    seed: int,
-) -> dict[str, Baseline]:
-    probe = None
+def score_baselines(job: Job) -> dict[str, Baseline]:
+    project, seed, probe = job.project, job.args.seed, None
     if project.probe_c:
-        probe = probe_logits(run, encoder, prepared, project.training_cut, seed), pos_weight
+        logits = probe_logits(job.run, job.encoder, job.prepared, project.training_cut, seed)
+        probe = logits, job.pos_weight
     return judge_baselines(
-        prepared,
+        job.prepared,
         objective=project.objective,
         never_empty=project.never_empty,
         seed=seed,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from movie_genres.devices import PRECISIONS, choose_precision
+from movie_genres.devices import PRECISIONS, choose_precision, weights_are_sharded
 from movie_genres.encoder import DEFAULT_ENCODER
 from movie_genres.errors import InputError
 from movie_genres.hub import HubTarget
@@ -82,6 +82,13 @@ class ProjectArguments:
             "of the label; 0 trains on labels alone."
         ),
     )
+    soup: int = field(
+        default=3,
+        metadata=_help(
+            "How often to train from the same start, each time with another order of the films; "
+            "the weights are averaged, which scores like an ensemble. 1 trains once."
+        ),
+    )
     dropout: float = field(
         default=0.0,
         metadata=_help("Probability of every dropout of the encoder, in [0, 1)."),
@@ -132,6 +139,13 @@ class ProjectArguments:
             raise InputError(f"--frozen-share {self.frozen_share} is not in [0, 1]")
         if not 0 <= self.soft_labels <= 1:
             raise InputError(f"--soft-labels {self.soft_labels} is not in [0, 1]")
+        if self.soup < 1:
+            raise InputError(f"--soup {self.soup} is less than 1")
+        if self.soup > 1 and weights_are_sharded():
+            raise InputError(
+                f"--soup {self.soup} averages whole weights, and FSDP or DeepSpeed divides them; "
+                "give --soup 1"
+            )
         if not 0 <= self.dropout < 1:
             raise InputError(f"--dropout {self.dropout} is not in [0, 1)")
         if not 0 <= self.probe_c < float("inf"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +15,45 @@ from movie_genres.arguments import ProjectArguments, films_per_step
 from movie_genres.artifacts import ModelFacts
 from movie_genres.callbacks import best_epoch
 from movie_genres.encoder import EncoderName
+from movie_genres.soup import TrainingFacts
 
 
-def training_facts(
-    args: TrainingArguments,
-    state: TrainerState,
-    precision: str,
+def training_facts(state: TrainerState, seconds: float) -> TrainingFacts:
+    """What a training came to.
+
+    Args:
+        state: At its end.
+        seconds: Since the run began.
+    """
+    return TrainingFacts(seconds, int(state.num_input_tokens_seen), best_epoch(state))
+
+
+def run_facts(
+    trainings: Sequence[TrainingFacts],
     *,
-    seconds: float,
+    precision: str,
+    world_size: int,
     probing_seconds: float,
     memory: int | None,
 ) -> dict[str, Any]:
     """The section `train` of metrics.json.
 
     Args:
-        args: Of the Trainer.
-        state: At the end of the training.
+        trainings: Of the run, in order.
         precision: Of the training: float32, bf16 or fp16.
-        seconds: Of the whole training, probing included.
+        world_size: Number of processes.
         probing_seconds: Of the probing.
         memory: Peak, in bytes, if known.
     """
-    training_seconds = max(seconds - probing_seconds, 1e-9)
+    seconds = trainings[-1].seconds
+    tokens = sum(training.tokens for training in trainings)
     return {
         "seconds": round(seconds, 1),
-        "useful_tokens_per_second": round(state.num_input_tokens_seen / training_seconds, 1),
+        "useful_tokens_per_second": round(tokens / max(seconds - probing_seconds, 1e-9), 1),
         "peak_memory_bytes": memory,
         "precision": precision,
-        "world_size": args.world_size,
-        "best_epoch": best_epoch(state),
+        "world_size": world_size,
+        "best_epochs": [training.best_epoch for training in trainings],
     }
 
 
@@ -65,7 +75,10 @@ def model_facts(
     """
     training = {
         "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
-        f"{facts['best_epoch'] or args.num_train_epochs:g}",
+        + " / ".join(f"{epoch or args.num_train_epochs:g}" for epoch in facts["best_epochs"]),
+        "averaging": f"the weights of {project.soup} trainings from one start"
+        if project.soup > 1
+        else "none: one training",
         "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
         f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
         "batch": f"{films_per_step(args)} films",

@@ -20,11 +20,12 @@ from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.head import LinearHead
 from movie_genres.loading import Prepared
+from movie_genres.soup import MemberFolder
 
 _VERSIONS = ("torch", "transformers", "datasets", "accelerate", "scikit-learn", "huggingface-hub")
 
-FORMAT = 2
-"""Of a run folder; another one is not read. 1 had checkpoints without a manifest."""
+FORMAT = 3
+"""Of a run folder; another one is not read."""
 
 _RECORD = "args.json"
 _OUTPUTS = (
@@ -73,6 +74,10 @@ class RunFolder:
     @property
     def first_pass(self) -> Path:
         return self.checkpoints / "first_pass"
+
+    def member(self, number: int) -> MemberFolder:
+        """Where the result of a training stands, from 1."""
+        return MemberFolder(self.checkpoints / f"trained-{number}")
 
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json, which is written last; None if the run is not complete."""

@@ -293,6 +293,7 @@ def test_a_run_that_stopped_early_does_not_train_on_when_it_is_finished_later(
     first = read_json(run / "metrics.json")
     assert len(list((run / "evaluations").iterdir())) == 2  # the second was no better
     (run / "metrics.json").unlink()
+    shutil.rmtree(run / "checkpoints" / "trained-1")
     assert finetune.main(tiny_arguments(run, *flags)) == 0
     assert {path.name for path in (run / "checkpoints").iterdir()} == checkpoints
     assert read_json(run / "metrics.json")["test"] == first["test"]

@@ -85,6 +85,7 @@ def test_a_run_with_a_damaged_checkpoint_ends_as_if_nothing_had_happened(
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     (run / "metrics.json").unlink()
+    shutil.rmtree(run / "checkpoints" / "trained-1")  # as if killed before its end
     last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     flip(last / "model.safetensors")
     assert finetune.main(tiny_arguments(run)) == 0

@@ -1,0 +1,67 @@
+"""Trainings whose weights are averaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import finetune
+from movie_genres.soup import MemberFolder, TrainingFacts, average
+
+Arguments = Callable[..., list[str]]
+
+
+def test_the_average_of_weights_by_hand() -> None:
+    members = [{"a": torch.tensor([1.0, 5.0])}, {"a": torch.tensor([3.0, 6.0])}]
+    assert average(members)["a"].tolist() == [2.0, 5.5]
+    assert average(members[:1])["a"].tolist() == [1.0, 5.0]
+
+
+def test_a_damaged_training_is_not_taken_for_a_complete_one(tmp_path: Path) -> None:
+    member = MemberFolder(tmp_path / "trained-1")
+    assert not member.is_complete()
+    weights, facts = {"a": torch.arange(4.0)}, TrainingFacts(1.5, 100, None)
+    member.save(weights, facts)
+    assert member.is_complete()
+    assert member.load()[1] == facts
+    assert torch.equal(member.load()[0]["a"], weights["a"])
+    path = member.path / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert not member.is_complete()
+
+
+def test_the_published_weights_are_the_mean_of_trainings_in_other_orders(
+    tiny_arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    arguments = tiny_arguments(run, "--soup", "2", "--frozen-share", "0.5")
+    assert finetune.main(arguments) == 0
+    first, second, published = (
+        load_file(path)
+        for path in (
+            run / "checkpoints" / "trained-1" / "weights.safetensors",
+            run / "checkpoints" / "trained-2" / "weights.safetensors",
+            run / "model" / "model.safetensors",
+        )
+    )
+    name = "bert.pooler.dense.weight"
+    assert not np.allclose(first[name], second[name], atol=1e-4)
+    assert np.allclose(published[name], (first[name] + second[name]) / 2, atol=1e-7)
+    facts = json.loads((run / "metrics.json").read_text())["train"]
+    assert len(facts["best_epochs"]) == 2
+    assert {path.name for path in (run / "evaluations").iterdir()} == {"training-1", "training-2"}
+    # What the second training has left is all that going on needs.
+    before = json.loads((run / "metrics.json").read_text())["test"]
+    (run / "metrics.json").unlink()
+    capsys.readouterr()
+    assert finetune.main(arguments) == 0
+    assert "training 1 of 2" not in capsys.readouterr().out
+    assert json.loads((run / "metrics.json").read_text())["test"] == before
