@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import yaml
 
 from movie_genres import data_plots
-from movie_genres.plots import ORANGE, plot_genre_counts
+from movie_genres.figure_style import ORANGE
 from movie_genres.report import MAX_LENGTH, suspicions
 
 
@@ -20,7 +19,7 @@ def save_figures(folder: Path, report: Mapping[str, Any]) -> None:
     labels = list(genres["kept"])
     figures = {
         "raw_labels": data_plots.plot_bars(genres["raw"], xlabel="rows with this raw label"),
-        "genre_counts": plot_genre_counts(genres["per_split"], labels),
+        "genre_counts": data_plots.plot_genre_counts(genres["per_split"], labels),
         "cooccurrence": data_plots.plot_cooccurrence(genres["both"], labels),
         "labels_per_film": data_plots.plot_labels_per_film(report["labels_per_film"]),
         "token_lengths": data_plots.plot_token_lengths(report["tokens"]["lengths"], MAX_LENGTH),
@@ -32,7 +31,6 @@ def save_figures(folder: Path, report: Mapping[str, Any]) -> None:
     folder.mkdir()
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120)
-        plt.close(figure)
 
 
 def render_dataset_card(report: Mapping[str, Any]) -> str:

