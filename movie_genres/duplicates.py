@@ -179,16 +179,34 @@ def nearly_equal_pairs(
         Row numbers, shape (n_pairs, 2). In a large group each row is paired with the first row of
         a band, not with all others.
     """
-    pairs = []
-    for band in bands.T:
-        _, first, inverse = np.unique(band, return_index=True, return_inverse=True)
-        target = np.flatnonzero((first[inverse] != np.arange(len(band))) & (band != 0))
-        pairs.append(np.column_stack([first[inverse][target], target]))
-    candidates = np.unique(np.concatenate(pairs), axis=0)
+    pairs = np.concatenate([_repeats(band) for band in bands.T])
+    # Two row numbers as one, which is sorted ten times faster than pairs are.
+    numbers = np.unique(pairs[:, 0] * len(bands) + pairs[:, 1])
+    candidates = np.column_stack(np.divmod(numbers, max(1, len(bands))))
     rows = np.unique(candidates)
     runs = {row: _runs(plot) for row, plot in zip(rows.tolist(), plots_of(rows), strict=True)}
     equal = [_jaccard(runs[a], runs[b]) >= NEARLY_EQUAL for a, b in candidates.tolist()]
     return candidates[np.array(equal, dtype=bool)]
+
+
+def _repeats(values: np.ndarray) -> np.ndarray:
+    """Each row whose value stands in an earlier row, with the first such row before it.
+
+    Blank strings and zeros repeat nothing. Values are expected to be different for the most part.
+
+    Returns:
+        Row numbers, shape (n_repeats, 2).
+    """
+    ordered = np.sort(values)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    repeated = repeated[repeated != values.dtype.type()]
+    if not len(repeated):
+        return np.empty((0, 2), dtype=np.int64)
+    place = np.minimum(np.searchsorted(repeated, values), len(repeated) - 1)
+    rows = np.flatnonzero(repeated[place] == values)
+    _, first, inverse = np.unique(values[rows], return_index=True, return_inverse=True)
+    pairs = np.column_stack([rows[first[inverse]], rows])
+    return pairs[pairs[:, 0] != pairs[:, 1]]
 
 
 def _runs(plot: str) -> frozenset[tuple[bytes, ...]]:
@@ -215,10 +233,7 @@ def same_film_groups(
     """
     n_rows = len(keys[0])
     edges = [np.empty((0, 2), dtype=np.int64) if pairs is None else pairs]
-    for column in map(np.asarray, keys):
-        _, first, inverse = np.unique(column, return_index=True, return_inverse=True)
-        filled = np.flatnonzero(column != column.dtype.type())
-        edges.append(np.column_stack([first[inverse][filled], filled]))
+    edges += [_repeats(np.asarray(column)) for column in keys]
     source, target = np.concatenate(edges).T
     graph = coo_array((np.ones(len(source), dtype=np.int8), (source, target)), (n_rows, n_rows))
     return in_order(connected_components(graph, directed=False)[1])

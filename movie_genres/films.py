@@ -95,11 +95,15 @@ class Films:
 
     def multi_hot(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Labels of rows, uint8, shape (n_rows, n_names)."""
+        return self.multi_hot_sets(names)[self.genres[rows]]
+
+    def multi_hot_sets(self, names: Sequence[str]) -> np.ndarray:
+        """Labels of `genre_sets`, uint8, shape (n_sets, n_names)."""
         column = {name: number for number, name in enumerate(names)}
         table = np.zeros((len(self.genre_sets), len(names)), dtype=np.uint8)
         for number, genres in enumerate(self.genre_sets):
             table[number, [column[genre] for genre in genres if genre in column]] = 1
-        return table[self.genres[rows]]
+        return table
 
     def used_by_source(self, n_sources: int, names: Sequence[str]) -> np.ndarray:
         """Whether a source gives a genre to any of its kept films, bool, (n_sources, n_names).

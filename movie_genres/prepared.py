@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from movie_genres.films import Films, read_shard
 from movie_genres.splits import SPLITS
 
+_REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
+"""Columns that a dictionary shortens; for the others, to try one takes half of the time."""
 _SHARDS = 8
 """Shards that are written together, as one row group."""
 _STRING = {"dtype": "string", "_type": "Value"}
@@ -69,7 +71,11 @@ def write_splits(
     genre_lists = pa.array(films.genre_sets, pa.list_(pa.string()))
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(pq.ParquetWriter(folder / f"{name}-00000-of-00001.parquet", schema))
+            stack.enter_context(
+                pq.ParquetWriter(
+                    folder / f"{name}-00000-of-00001.parquet", schema, use_dictionary=_REPETITIVE
+                )
+            )
             for name in SPLITS
         ]
         file = stack.enter_context(

@@ -91,11 +91,12 @@ def _genres(made: Preparation, kept: np.ndarray) -> dict[str, Any]:
         name: films.genre_counts(np.flatnonzero(made.split == number))
         for number, name in enumerate(SPLITS)
     }
-    y = films.multi_hot(kept, list(counts)).astype(np.int32)
+    sets = films.multi_hot_sets(list(counts)).astype(np.int64)
+    films_of_set = np.bincount(films.genres[kept], minlength=len(sets))
     return {
         "kept": counts,
         "per_split": {name: {g: found[g] for g in counts} for name, found in per_split.items()},
-        "both": (y.T @ y).tolist(),
+        "both": (sets.T @ (sets * films_of_set[:, None])).tolist(),
         "below_min_count": dict(made.below_min_count),
         "raw": films.label_counts("raw"),
         "dropped": films.label_counts("dropped"),
