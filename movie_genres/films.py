@@ -45,8 +45,10 @@ class Films:
     rules: Counter[str]
     defects: list[tuple[int, str]]
     """Source and words of rows that could not be read; the first few."""
-    notes: dict[int, str] = field(default_factory=dict)
-    """What rejected.csv says of a row beyond its shard's detail."""
+    also_in: dict[int, set[int]] = field(default_factory=dict)
+    """Further sources of a row's film, from rows that have the same plot."""
+    repeats: dict[int, int] = field(default_factory=dict)
+    """Of a row that was rejected for it: the row that it repeats."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -106,17 +108,34 @@ class Films:
         return table
 
     def used_by_source(self, n_sources: int, names: Sequence[str]) -> np.ndarray:
-        """Whether a source gives a genre to any of its kept films, bool, (n_sources, n_names).
+        """Whether a source gives a genre to any of its films, bool, (n_sources, n_names).
 
-        By the source's own labels: a film found in two sources counts for what each says of it.
+        By the source's own labels: a film found in two sources counts for what each says of it,
+        also where its row was rejected for repeating another one.
         """
         used = np.zeros((n_sources, len(names)), dtype=bool)
-        kept = self.usable
+        counted = [0, *(i for i, reason in enumerate(self.reasons) if reason == REPEATED)]
+        kept = np.flatnonzero(np.isin(self.reason, counted))
         for source in range(n_sources):
             sets = np.unique(self.labels[kept[self.source[kept] == source]])
             genres = {genre for index in sets for genre in self.label_sets[index].genres}
             used[source] = [name in genres for name in names]
         return used
+
+    def known(self, used: np.ndarray) -> np.ndarray:
+        """Whether a row's genres are known to be absent where they are not given.
+
+        Args:
+            used: As `used_by_source` gives it, for each source and genre. A film that stands in
+                several sources is known by the genres of all of them.
+
+        Returns:
+            bool, shape (n_rows, n_names).
+        """
+        known = used[self.source]
+        for row, sources in self.also_in.items():
+            known[row] |= used[list(sources)].any(axis=0)
+        return known
 
     def cells(self, rows: np.ndarray, column: str) -> Iterable[str]:
         """Cells of the shards for ascending row numbers."""
@@ -189,7 +208,9 @@ def reject_repeated(films: Films) -> None:
     united: dict[int, set[str]] = {}
     for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):
         united.setdefault(earlier, set(films.genres_of(earlier))).update(films.genres_of(row))
-        films.notes[row] = f"row {films.row[earlier]}"
+        films.repeats[row] = earlier
+        if films.source[row] != films.source[earlier]:
+            films.also_in.setdefault(earlier, set()).add(int(films.source[row]))
     films.reject(usable[repeated], REPEATED)
     genres = [tuple(sorted(found)) for found in united.values()]
     films.set_genres(np.array(list(united), dtype=np.int64), genres)
@@ -229,6 +250,10 @@ def _unite_genres(films: Films, rows: np.ndarray, groups: np.ndarray) -> int:
     for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
         members = rows[order[start : start + size]]
         found = {films.genres_of(row) for row in members.tolist()}
+        sources = set(films.source[members].tolist())
+        sources.update(*(films.also_in.get(row, ()) for row in members.tolist()))
+        if len(sources) > 1:
+            films.also_in.update((row, sources) for row in members.tolist())
         if len(found) > 1:
             changed.append(members)
             genres = tuple(sorted({genre for genres in found for genre in genres}))

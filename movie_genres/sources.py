@@ -34,6 +34,8 @@ class Asked:
     genre_column: str | None = None
     title_column: str | None = None
     encoding: str | None = None
+    strict: bool = False
+    """Whether damaged bytes stop the reading."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def read_sources(
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
     for name, part in files:
-        table = open_table(part, asked.encoding)
+        table = open_table(part, asked.encoding, strict=asked.strict)
         sources.append(
             _source(name, file_sha256(part), f"the file `{name}`", table, asked, aliases)
         )

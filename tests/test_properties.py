@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from movie_genres import text as text_module
 from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe, batches, clean_batches
 from movie_genres.columns import TypeCheck
+from movie_genres.decoding import Encoding
 from movie_genres.delimited import DelimitedTable
 from movie_genres.errors import InputError
 from movie_genres.fields import DEFAULT_FIELDS, flatten
@@ -128,7 +129,7 @@ def test_damaged_files_give_records_or_one_error(
     ][kind]  # fmt: skip
     (tmp_path / "films.csv").write_bytes(damaged)
     try:
-        table = DelimitedTable(tmp_path / "films.csv", "latin-1")
+        table = DelimitedTable(tmp_path / "films.csv", Encoding("latin-1"))
         found = list(table.records(table.columns))
     except InputError as error:
         assert "\n" not in str(error)

@@ -195,6 +195,29 @@ def test_encodings_are_found_out(tmp_path: Path, encoding: str) -> None:
     assert [f"read as {encoding}" in note for note in source.table.notes] == [True] * guessed
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_damaged_bytes_in_utf8_spoil_no_other_row_and_are_named(
+    tmp_path: Path, suffix: str
+) -> None:
+    films = [f | {"title": f"Amélie {n} déjà vu"} for n, f in enumerate(FILMS)]
+    content = {
+        "csv": written_csv(films),
+        "jsonl": "".join(json.dumps(f, ensure_ascii=False) + "\n" for f in films),
+        "json": json.dumps(films, ensure_ascii=False, indent=0),
+    }[suffix].encode()
+    path = tmp_path / f"films.{suffix}"
+    path.write_bytes(content.replace("Amélie 7 ".encode(), b"Am\xe9lie 7 "))
+    (source,) = opened(tmp_path, str(path))
+    titles = [row[1] for row in cells(source)]
+    assert titles.pop(7) == "Am\ufffdlie 7 déjà vu"
+    assert titles == [f["title"] for n, f in enumerate(films) if n != 7]
+    (note,) = source.table.notes
+    line = path.read_bytes().split(b"\xe9")[0].count(b"\n") + 1
+    assert f"damaged bytes in 1 line(s): {line};" in note
+    with pytest.raises(InputError, match=rf"--strict: films.{suffix} is UTF-8 with damaged"):
+        read_sources([str(path)], Asked(strict=True), TABLE, Path(tempfile.mkdtemp(dir=tmp_path)))
+
+
 def test_an_encoding_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_bytes(written_csv(FILMS).encode() + b"1,\xe9t\xe9,x,y\n")
     with pytest.raises(InputError, match=r"not in --encoding utf-8 \(byte [\d,]+ does not fit"):
