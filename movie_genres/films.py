@@ -16,6 +16,7 @@ from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
 from movie_genres.genres import Labels
 
 REPEATED = "repeats an earlier row"
+RARE = "no genre with at least {} films"
 Genres = tuple[str, ...]
 
 
@@ -273,5 +274,5 @@ def reject_rare_genres(films: Films, min_count: int) -> dict[str, int]:
     index = {genres: number for number, genres in enumerate(dict.fromkeys(left))}
     films.genres = np.array([index[genres] for genres in left], dtype=np.int32)[films.genres]
     films.genre_sets = list(index)
-    films.reject(usable[emptied], f"no genre with at least {min_count} films")
+    films.reject(usable[emptied], RARE.format(min_count))
     return rare

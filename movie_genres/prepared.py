@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movie_genres.films import Films, read_shard
+from movie_genres.films import RARE, Films, read_shard
 from movie_genres.splits import SPLITS
 
 _REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
@@ -104,13 +104,14 @@ def _rejected(
     """Lines of rejected.csv."""
     lost = np.flatnonzero(split < 0)
     for row, cells in zip((lost + start).tolist(), shard.take(lost).to_pylist(), strict=True):
-        detail = cells["detail"]
+        reason, detail = films.reasons[films.reason[row]], cells["detail"]
         if row in films.repeats:
             earlier = films.repeats[row]
             detail = f"row {films.row[earlier]}"
             if films.source[earlier] != films.source[row]:
                 detail += f" of {source_names[films.source[earlier]]}"
-        reason = films.reasons[films.reason[row]]
+        elif reason.startswith(RARE.split("{")[0]):
+            detail = ", ".join(films.label_sets[films.labels[row]].raw)
         line = [films.row[row], cells["id"], cells["title"], reason, detail]
         yield _line(source_names, source_names[films.source[row]], line)
 
