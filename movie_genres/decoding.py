@@ -120,6 +120,6 @@ def _first_bad_byte(path: Path, encoding: str) -> int | None:
                 decoder.decode(block)
                 position += len(block)
             decoder.decode(b"", final=True)
-        except UnicodeDecodeError as error:
-            return position + error.start
+        except UnicodeError as error:  # UTF-16 without its mark is one without a place
+            return position + getattr(error, "start", 0)
     return None

@@ -24,6 +24,8 @@ _HEAD_ROWS = 200
 _HABIT = 0.2
 """Rows shorter than the header are how a file is written, not defects, if so many of them are."""
 _LONGEST_FIELD = 2**24
+_SEP_LINE = re.compile("sep=(.)")
+"""A first line by which Excel is told the separator."""
 _BARE_CR = re.compile(r"\r(?!\n)")
 _QUOTED_FIELD = re.compile(r'(?:^|\t)"[^\t]*"(?:\t|\r?\n|$)')
 
@@ -48,7 +50,9 @@ class DelimitedTable:
         # (very old Macs) does it end a line.
         self._newline = "\n" if "\n" in head or "\r" not in head else "\r"
         first = next((line for line in head.split(self._newline) if line.strip()), "")
-        self._delimiter = max(",;\t|", key=first.count)
+        named = _SEP_LINE.fullmatch(first.strip("\r\ufeff"))
+        self._skip = 1 if named else 0
+        self._delimiter = named[1] if named else max(",;\t|", key=first.count)
         quoted = self._delimiter != "\t" or _QUOTED_FIELD.search(head)
         self._quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         rows = self._rows()
@@ -89,9 +93,11 @@ class DelimitedTable:
         """Rows and the line on which each begins (1 = the first of the file)."""
         csv.field_size_limit(_LONGEST_FIELD)
         with self.encoding.open(self.path, self._newline) as file:
+            for _ in range(self._skip):
+                next(file)
             lines = _Lines(file)
             reader = csv.reader(iter(lines), delimiter=self._delimiter, quoting=self._quoting)
-            start = 1
+            start = 1 + self._skip
             while True:
                 try:
                     row = next(reader, None)
@@ -110,7 +116,7 @@ class DelimitedTable:
                     return
                 if row:
                     yield row, start
-                start = reader.line_num + 1
+                start = reader.line_num + 1 + self._skip
 
 
 class _Lines:

@@ -181,7 +181,8 @@ def _unreadable(report: Mapping[str, Any]) -> list[str]:
 def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
     rare, unlisted = genres["below_min_count"], genres["unlisted"]
     found = [
-        f"the genre '{genre}' has {count} film{'s' * (count > 1)}: dropped below --min-genre-count {min_count}"
+        f"the genre '{genre}' has {count} film{'s' * (count > 1)}: dropped below "
+        f"--min-genre-count {min_count}"
         for genre, count in list(rare.items())[:_SHOWN]
     ]
     if len(rare) > _SHOWN:
