@@ -240,7 +240,8 @@ def check_usable(films: Films, sources: list[Source]) -> None:
     raise InputError(
         f"only {len(kept)} of {len(films)} rows of {', '.join(s.name for s in sources)} are usable "
         f"({told or 'too few'}); plots were read from {columns['plot']!r}, genres from "
-        f"{columns['raw_genres']!r}: set --text-column, --genre-column or --min-genre-count"
+        f"{columns['raw_genres']!r}: set --text-column, --genre-column, --min-words or "
+        "--min-genre-count"
     )
 
 

@@ -226,7 +226,8 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
             "(finetune.py --max-length)"
         )
     for name, share in report["genre_named_in"].items():
-        if share > 0.1 and name in report["text_fields"]["names"]:
+        text = report["text_fields"]
+        if share > 0.1 and name in text["names"] and not text["masked"]:
             found.append(
                 f"the field '{name}' names one of the film's own genres in {share:.0%} of the "
                 "films: --mask-genre-names masks them"

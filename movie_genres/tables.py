@@ -119,7 +119,8 @@ class JsonTable(_ObjectTable):
         if path.stat().st_size > _LARGEST_JSON:
             raise InputError(
                 f"{path} is larger than {_LARGEST_JSON // 2**20} MiB; JSON is read as a whole, so "
-                "convert it to JSON Lines, which are not"
+                "convert it to JSON Lines, which are not: "
+                f"jq -c '.[]' {path.name} > {path.stem}.jsonl"
             )
         self.notes = list(encoding.notes)
         super().__init__()

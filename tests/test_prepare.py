@@ -184,3 +184,13 @@ def test_the_folder_s_readme_says_what_is_odd_in_plain_words(tmp_path: Path) -> 
     for name in figures:
         assert f"](figures/{name})" in card
     assert len(figures) == 6
+
+
+def test_masked_names_are_not_told_to_be_masked(tmp_path: Path) -> None:
+    rows = [f | {"overview": f"A {f['genres']} of {f['overview']}"} for f in made_up_films(60)]
+    source = write_csv(tmp_path / "films.csv", rows)
+    for flags, told in (([], True), (["--mask-genre-names"], False)):
+        prepare(source, tmp_path / "out", *flags)
+        card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+        assert ("--mask-genre-names masks them" in card) == told
+    assert all("A ___" in row["text"] for row in load_prepared(tmp_path / "out").splits["train"])
