@@ -75,7 +75,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
 
 def _repeated(duplicates: Mapping[str, int]) -> str:
     if not duplicates["groups_of_several_rows"]:
-        return "there are none"
+        return "no film stands in several rows"
     return (
         f"{duplicates['groups_of_several_rows']:,} films stand in "
         f"{duplicates['rows_in_such_groups']:,} rows"
