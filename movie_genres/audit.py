@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import expit
 
-from movie_genres.baselines import tfidf_logits
 from movie_genres.errors import InputError
 from movie_genres.splits import SPLITS
 
@@ -80,6 +78,11 @@ def find_issues(texts: list[str], y: np.ndarray, seed: int) -> tuple[np.ndarray,
 
 def _out_of_fold(texts: list[str], y: np.ndarray, seed: int) -> np.ndarray:
     folds = np.random.default_rng(seed).permutation(len(texts)) % FOLDS
+    # Here, because they take a second to import, and most preparations are not audited.
+    from scipy.special import expit
+
+    from movie_genres.baselines import tfidf_logits
+
     y_prob = np.empty(y.shape)
     for fold in range(FOLDS):
         fitted, judged = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)

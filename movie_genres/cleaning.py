@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.columns import TypeCheck
-from movie_genres.duplicates import id_key, key_hash, plot_bands, text_key, words
+from movie_genres.duplicates import WordHashes, id_key, key_hash, plot_bands
 from movie_genres.fields import DEFAULT_FIELDS, PLOT, TITLE, TextFields, flatten
 from movie_genres.genres import GenreAliases, GenreFormat, GenreReader, Labels
 from movie_genres.records import Malformed, Record
-from movie_genres.text import clean_and_tell, plot_defect
+from movie_genres.text import clean_texts, plot_defect
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3
@@ -99,68 +99,73 @@ class Cleaner:
 
     def __call__(self, batch: Batch) -> CleanBatch:
         rules: Counter[str] = Counter()
-        films = [
-            self._film(record, batch.source, number, rules)
-            for number, record in enumerate(batch.records, batch.first_row)
-        ]
+        films = self._films(batch, rules)
         shard = self.recipe.folder / f"{batch.number:06d}.arrow"
-        self._write_shard(shard, films)
-        plots = [words(film.plot) if not film.reason else [] for film in films]
-        keys = np.zeros((len(films), 3), dtype=np.uint64)
-        for row, (film, plot) in enumerate(zip(films, plots, strict=True)):
-            if not film.reason:
-                keys[row] = (
-                    key_hash(id_key(film.id).encode(errors="replace")) if film.has_id else 0,
-                    key_hash(text_key(film.title).encode()),
-                    key_hash(b" ".join(plot)),
-                )
+        _write_shard(shard, films)
+        good = [not reason for reason in films.reason]
+        plots = WordHashes.of(list(_kept(films.plot, good)))
+        has_id = self.recipe.layouts[batch.source].has_id
+        ids = _kept(films.id, [has_id and fine for fine in good])
         unread = [
-            f"row {number}: {film.reason} ({film.detail})"
-            for number, film in enumerate(films, batch.first_row)
-            if film.labels is _UNREAD
+            f"row {row}: {reason} ({detail})"
+            for row, (labels, reason, detail) in enumerate(
+                zip(films.labels, films.reason, films.detail, strict=True), batch.first_row
+            )
+            if labels is _UNREAD
         ]
         # Equal cells give one object (GenreReader), so the objects need not be compared.
-        distinct = {id(film.labels): film.labels for film in films}
+        distinct = {id(labels): labels for labels in films.labels}
         position = {key: index for index, key in enumerate(distinct)}
         return CleanBatch(
             batch.source,
             batch.first_row,
             shard,
-            [film.reason for film in films],
+            films.reason,
             list(distinct.values()),
-            np.array([position[id(film.labels)] for film in films], dtype=np.int32),
-            keys,
+            np.array([position[id(labels)] for labels in films.labels], dtype=np.int32),
+            np.column_stack([
+                np.array([key_hash(id_key(i).encode(errors="replace")) for i in ids], np.uint64),
+                WordHashes.of(list(_kept(films.title, good))).keys(),
+                plots.keys(),
+            ]),
             plot_bands(plots),
-            np.array([film.plot.count(" ") + 1 if film.plot else 0 for film in films]),
+            np.array([plot.count(" ") + 1 if plot else 0 for plot in films.plot]),
             rules,
             unread[:SHOWN_DEFECTS],
-        )
+        )  # fmt: skip
 
-    def _film(self, record: Record, source: int, row: int, rules: Counter[str]) -> _Film:
-        if isinstance(record, Malformed):
-            return _Film("", "", "", "", record.reason, record.detail, _UNREAD, False)
-        layout = self.recipe.layouts[source]
-        identifier, raw_title, raw_plot, cell = record[:4]
-        identifier = identifier.strip() if layout.has_id else str(row)
-        misfit = layout.check.misfit(record[4 + len(self.extra) :])
-        if misfit:
-            reason = "cells that do not fit their columns"
-            return _Film(identifier, "", "", "", reason, misfit, _UNREAD, False)
-        title, title_rules = clean_and_tell(raw_title)
-        plot, plot_rules = clean_and_tell(raw_plot)
-        if title_rules or plot_rules:
-            rules.update(title_rules)
-            rules.update(plot_rules)
-        labels = self.readers[source](cell)
-        reason = self._defect(plot, labels, layout)
-        detail = labels.error or ("" if labels.genres else ", ".join(labels.raw))
-        text = "" if reason else self._text(title, plot, record)
-        return _Film(identifier, title, plot, text, reason, detail, labels, layout.has_id)
+    def _films(self, batch: Batch, rules: Counter[str]) -> _Films:
+        layout = self.recipe.layouts[batch.source]
+        n_rows, checked = len(batch.records), 4 + len(self.extra)
+        films = _Films.blank(n_rows)
+        whole: list[tuple[int, tuple[str, ...]]] = []
+        for row, record in enumerate(batch.records):
+            if isinstance(record, Malformed):
+                films.reason[row], films.detail[row] = record.reason, record.detail
+                continue
+            films.id[row] = record[0].strip() if layout.has_id else str(batch.first_row + row)
+            misfit = layout.check.misfit(record[checked:])
+            if misfit:
+                films.reason[row] = "cells that do not fit their columns"
+                films.detail[row] = misfit
+            else:
+                whole.append((row, record))
+        titles = clean_texts([record[1] for _, record in whole], rules)
+        plots = clean_texts([record[2] for _, record in whole], rules)
+        read = self.readers[batch.source]
+        for (row, record), title, plot in zip(whole, titles, plots, strict=True):
+            labels = read(record[3])
+            films.title[row], films.plot[row], films.labels[row] = title, plot, labels
+            reason = films.reason[row] = self._defect(plot, labels, layout)
+            if not labels.genres:
+                films.detail[row] = labels.error or ", ".join(labels.raw)
+            if not reason:
+                films.text[row] = self._text(title, plot, record)
+        return films
 
-    def _text(self, title: str, plot: str, record: Record) -> str:
+    def _text(self, title: str, plot: str, record: tuple[str, ...]) -> str:
         if self.recipe.fields == DEFAULT_FIELDS:
             return f"{title}. {plot}" if title else plot
-        assert not isinstance(record, Malformed)
         values = {name: flatten(record[4 + i]) for i, name in enumerate(self.extra)}
         return self.recipe.fields.compose(values | {TITLE: title, PLOT: plot})
 
@@ -174,28 +179,46 @@ class Cleaner:
             return "no plot genre among its labels"
         return reason
 
-    def _write_shard(self, path: Path, films: list[_Film]) -> None:
-        cells = zip(*((f.id, f.title, f.plot, f.text, f.detail) for f in films), strict=True)
-        table = pa.table([pa.array(map(_valid, column), pa.string()) for column in cells], SHARD)
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SHARD) as writer:
-            writer.write_table(table)
+
+@dataclass(frozen=True)
+class _Films:
+    """Columns of a batch, one entry a row."""
+
+    id: list[str]
+    title: list[str]
+    plot: list[str]
+    text: list[str]
+    detail: list[str]
+    reason: list[str]
+    labels: list[Labels]
+
+    @classmethod
+    def blank(cls, n_rows: int) -> _Films:
+        cells = {name: [""] * n_rows for name in (*SHARD.names, "reason")}
+        return cls(**cells, labels=[_UNREAD] * n_rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Film:
-    id: str
-    title: str
-    plot: str
-    text: str
-    reason: str
-    detail: str
-    labels: Labels
-    has_id: bool
+def _kept(cells: list[str], good: list[bool]) -> Iterator[str]:
+    """The cells of good rows, blank for the others."""
+    return (cell if fine else "" for cell, fine in zip(cells, good, strict=True))
+
+
+def _write_shard(path: Path, films: _Films) -> None:
+    table = pa.table([_strings(getattr(films, name)) for name in SHARD.names], SHARD)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SHARD) as writer:
+        writer.write_table(table)
+
+
+def _strings(cells: list[str]) -> pa.Array:
+    try:
+        return pa.array(cells, pa.string())
+    except UnicodeEncodeError:
+        return pa.array(map(_valid, cells), pa.string())
 
 
 def _valid(text: str) -> str:
     """Without halves of characters, which JSON can hold and UTF-8 cannot."""
-    return text if text.isascii() else text.encode("utf-8", errors="replace").decode()
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def batches(sources: Iterable[Iterator[Record]]) -> Iterator[Batch]:

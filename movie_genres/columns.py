@@ -217,7 +217,11 @@ def _kind(cells: Sequence[str]) -> str | None:
     filled = [cell for cell in cells if cell]
     if len(filled) < _MIN_CELLS:
         return None
+    most_misfits = len(filled) - _FITTING * len(filled)
     for kind, pattern in _KINDS.items():
-        if sum(bool(re.fullmatch(pattern, cell)) for cell in filled) >= _FITTING * len(filled):
+        fits = re.compile(pattern).fullmatch
+        # Most columns are of no kind, which shows after a few cells.
+        misfits = (cell for cell in filled if not fits(cell))
+        if sum(1 for _ in itertools.islice(misfits, int(most_misfits) + 1)) <= most_misfits:
             return kind
     return None

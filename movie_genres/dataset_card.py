@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import yaml
 
 from movie_genres import data_plots
-from movie_genres.plots import ORANGE, plot_genre_counts
+from movie_genres.figure_style import ORANGE
 from movie_genres.report import MAX_LENGTH, suspicions
 
 
@@ -20,7 +19,7 @@ def save_figures(folder: Path, report: Mapping[str, Any]) -> None:
     labels = list(genres["kept"])
     figures = {
         "raw_labels": data_plots.plot_bars(genres["raw"], xlabel="rows with this raw label"),
-        "genre_counts": plot_genre_counts(genres["per_split"], labels),
+        "genre_counts": data_plots.plot_genre_counts(genres["per_split"], labels),
         "cooccurrence": data_plots.plot_cooccurrence(genres["both"], labels),
         "labels_per_film": data_plots.plot_labels_per_film(report["labels_per_film"]),
         "token_lengths": data_plots.plot_token_lengths(report["tokens"]["lengths"], MAX_LENGTH),
@@ -32,7 +31,6 @@ def save_figures(folder: Path, report: Mapping[str, Any]) -> None:
     folder.mkdir()
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120)
-        plt.close(figure)
 
 
 def render_dataset_card(report: Mapping[str, Any]) -> str:
@@ -50,7 +48,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         "with its row number and reason.",
         f"`text` is composed of {named}, cleaned; `labels` is multi-hot in the order of "
         "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
-        "two splits.",
+        f"two splits: {_repeated(report['duplicates'])}.",
         "\n".join(["## Worth knowing", "", *(f"- {line}" for line in suspicions(report))])
         if suspicions(report)
         else "",
@@ -73,6 +71,15 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         *_rejected(report),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _repeated(duplicates: Mapping[str, int]) -> str:
+    if not duplicates["groups_of_several_rows"]:
+        return "no film stands in several rows"
+    return (
+        f"{duplicates['groups_of_several_rows']:,} films stand in "
+        f"{duplicates['rows_in_such_groups']:,} rows"
+    )
 
 
 def _front_matter(report: Mapping[str, Any]) -> str:
@@ -114,8 +121,14 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
     tokens, longer = report["tokens"], report["tokens"]["longer_than"]
     return [
         "## Texts",
-        f"Words per plot: {_percentiles(report['lengths'])}. Tokens per text (of the default "
-        f"encoder, {tokens['counted']:,} texts counted): {_percentiles(tokens['percentiles'])}; "
+        _table(
+            ["percentile", *(name.removeprefix("p") for name in report["lengths"])],
+            [
+                ["words of a plot", *report["lengths"].values()],
+                ["tokens of a text", *tokens["percentiles"].values()],
+            ],
+        ),
+        f"Tokens are those of the default encoder, counted in {tokens['counted']:,} texts: "
         + ", ".join(f"{share:.0%} are longer than {n}" for n, share in longer.items())
         + ".",
         "![Tokens per text](figures/token_lengths.png)",
@@ -138,10 +151,6 @@ def _rejected(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _percentiles(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in found.items())
-
-
 def _listed(title: str, counts: Mapping[str, int]) -> str:
     return f"{title}: {', '.join(f'{n} ({c})' for n, c in counts.items())}." if counts else ""
 
@@ -149,4 +158,8 @@ def _listed(title: str, counts: Mapping[str, int]) -> str:
 def _table(head: list[str], rows: list[list[Any]]) -> str:
     align = ["---", *["---:"] * (len(head) - 1)]
     lines = [head, align, *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import itertools
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import charset_normalizer
-
+from movie_genres.decoding import Encoding
 from movie_genres.errors import InputError
 from movie_genres.records import Malformed, Record
 
@@ -27,6 +24,8 @@ _HEAD_ROWS = 200
 _HABIT = 0.2
 """Rows shorter than the header are how a file is written, not defects, if so many of them are."""
 _LONGEST_FIELD = 2**24
+_SEP_LINE = re.compile("sep=(.)")
+"""A first line by which Excel is told the separator."""
 _BARE_CR = re.compile(r"\r(?!\n)")
 _QUOTED_FIELD = re.compile(r'(?:^|\t)"[^\t]*"(?:\t|\r?\n|$)')
 
@@ -36,22 +35,24 @@ class DelimitedTable:
 
     Args:
         path: The file.
-        encoding: A Python codec; found out if None.
+        encoding: As `choose_encoding` gives it.
 
     Raises:
-        InputError: If the file is empty, its encoding unknown, or two columns have one name.
+        InputError: If the file is empty, or two columns have one name.
     """
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
-        self.path = path
-        self.encoding, self.notes = choose_encoding(path, encoding)
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.path, self.encoding = path, encoding
+        self.notes = list(encoding.notes)
         with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES).decode(self.encoding, errors="replace")
+            head = file.read(_HEAD_BYTES).decode(encoding.name, errors="replace")
         # Where lines end with LF, a bare CR is a sign inside a text; only in files without any LF
         # (very old Macs) does it end a line.
         self._newline = "\n" if "\n" in head or "\r" not in head else "\r"
         first = next((line for line in head.split(self._newline) if line.strip()), "")
-        self._delimiter = max(",;\t|", key=first.count)
+        named = _SEP_LINE.fullmatch(first.strip("\r\ufeff"))
+        self._skip = 1 if named else 0
+        self._delimiter = named[1] if named else max(",;\t|", key=first.count)
         quoted = self._delimiter != "\t" or _QUOTED_FIELD.search(head)
         self._quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         rows = self._rows()
@@ -91,10 +92,12 @@ class DelimitedTable:
     def _rows(self) -> Iterator[tuple[list[str] | Malformed, int]]:
         """Rows and the line on which each begins (1 = the first of the file)."""
         csv.field_size_limit(_LONGEST_FIELD)
-        with self.path.open(encoding=self.encoding, newline=self._newline) as file:
+        with self.encoding.open(self.path, self._newline) as file:
+            for _ in range(self._skip):
+                next(file)
             lines = _Lines(file)
             reader = csv.reader(iter(lines), delimiter=self._delimiter, quoting=self._quoting)
-            start = 1
+            start = 1 + self._skip
             while True:
                 try:
                     row = next(reader, None)
@@ -113,7 +116,7 @@ class DelimitedTable:
                     return
                 if row:
                     yield row, start
-                start = reader.line_num + 1
+                start = reader.line_num + 1 + self._skip
 
 
 class _Lines:
@@ -133,10 +136,10 @@ class _Lines:
 class TripleColonTable:
     """A file of `ID ::: TITLE ::: GENRE ::: DESCRIPTION` lines, as IMDb dumps are shared."""
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
-        self.path = path
-        self.encoding, self.notes = choose_encoding(path, encoding)
-        with path.open(encoding=self.encoding, newline="\n") as file:
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.path, self.encoding = path, encoding
+        self.notes = list(encoding.notes)
+        with encoding.open(path) as file:
             head = [line for line in itertools.islice(file, _HEAD_ROWS) if line.strip()]
         widths = [line.count(TRIPLE_COLON) + 1 for line in head]
         width = max(set(widths), key=widths.count)
@@ -153,7 +156,7 @@ class TripleColonTable:
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         pick = picker([self.columns.index(column) for column in columns])
         width = len(self.columns)
-        with self.path.open(encoding=self.encoding, newline="\n") as file:
+        with self.encoding.open(self.path) as file:
             for number, line in enumerate(file, 1):
                 if not line.strip() or (number == 1 and self._has_header):
                     continue
@@ -176,72 +179,6 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if name and list(names).count(name) > 1})
     if repeated:
         raise InputError(f"{path} has several columns named {', '.join(repeated)}; rename them")
-
-
-def choose_encoding(path: Path, asked: str | None) -> tuple[str, list[str]]:
-    """The codec of a text file and what to tell about it.
-
-    UTF-8 (with or without a mark) and UTF-16 with a mark are known; anything else is guessed from
-    its bytes, and told.
-
-    Raises:
-        InputError: If `asked` is no codec or does not fit, or nothing fits.
-    """
-    if asked is not None:
-        try:
-            codecs.lookup(asked)
-        except LookupError:
-            raise InputError(f"--encoding {asked!r} is no encoding; utf-8 or cp1252, say") from None
-        bad = _first_bad_byte(path, asked)
-        if bad is not None:
-            raise InputError(f"{path} is not in --encoding {asked} (byte {bad:,} does not fit)")
-        return asked, []
-    with path.open("rb") as file:
-        head = file.read(4)
-    encoding = "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    bad = _first_bad_byte(path, encoding)
-    if bad is None:
-        return encoding, []
-    guess = _guess(path, bad)
-    if guess is None or _first_bad_byte(path, guess) is not None:
-        raise InputError(
-            f"{path} is not UTF-8 (byte {bad:,}), nor what it looked like ({guess or 'nothing'}); "
-            "name its --encoding, or save it as UTF-8"
-        )
-    return guess, [
-        f"{path.name} is not UTF-8 (byte {bad:,}); it was read as {guess}: look at a few titles, "
-        "and name the --encoding if they are wrong"
-    ]
-
-
-def _guess(path: Path, near: int) -> str | None:
-    """What the bytes around the first one that is not UTF-8 look like."""
-    with path.open("rb") as file:
-        file.seek(max(0, near - _HEAD_BYTES // 2))
-        sample = file.read(8 * _HEAD_BYTES)
-    best = charset_normalizer.from_bytes(sample, cp_exclusion=["utf_16", "utf_32"]).best()
-    if best is None:
-        return None
-    # A few letters cannot tell the codecs of Latin script apart; one is by far the commonest.
-    letters = [sign for sign in str(best) if not sign.isascii() and sign.isalpha()]
-    latin = sum(unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
-    if 2 * latin >= len(letters) and _first_bad_byte(path, "cp1252") is None:
-        return "cp1252"
-    return best.encoding
-
-
-def _first_bad_byte(path: Path, encoding: str) -> int | None:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    position = 0
-    with path.open("rb") as file:
-        try:
-            while block := file.read(2**22):
-                decoder.decode(block)
-                position += len(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError as error:
-            return position + error.start
-    return None
 
 
 def _defect(reason: str, row: Sequence[str], line: int) -> Malformed:

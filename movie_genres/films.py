@@ -16,6 +16,7 @@ from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
 from movie_genres.genres import Labels
 
 REPEATED = "repeats an earlier row"
+RARE = "no genre with at least {} films"
 Genres = tuple[str, ...]
 
 
@@ -45,8 +46,10 @@ class Films:
     rules: Counter[str]
     defects: list[tuple[int, str]]
     """Source and words of rows that could not be read; the first few."""
-    notes: dict[int, str] = field(default_factory=dict)
-    """What rejected.csv says of a row beyond its shard's detail."""
+    also_in: dict[int, set[int]] = field(default_factory=dict)
+    """Further sources of a row's film, from rows that have the same plot."""
+    repeats: dict[int, int] = field(default_factory=dict)
+    """Of a row that was rejected for it: the row that it repeats."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -95,24 +98,45 @@ class Films:
 
     def multi_hot(self, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Labels of rows, uint8, shape (n_rows, n_names)."""
+        return self.multi_hot_sets(names)[self.genres[rows]]
+
+    def multi_hot_sets(self, names: Sequence[str]) -> np.ndarray:
+        """Labels of `genre_sets`, uint8, shape (n_sets, n_names)."""
         column = {name: number for number, name in enumerate(names)}
         table = np.zeros((len(self.genre_sets), len(names)), dtype=np.uint8)
         for number, genres in enumerate(self.genre_sets):
             table[number, [column[genre] for genre in genres if genre in column]] = 1
-        return table[self.genres[rows]]
+        return table
 
     def used_by_source(self, n_sources: int, names: Sequence[str]) -> np.ndarray:
-        """Whether a source gives a genre to any of its kept films, bool, (n_sources, n_names).
+        """Whether a source gives a genre to any of its films, bool, (n_sources, n_names).
 
-        By the source's own labels: a film found in two sources counts for what each says of it.
+        By the source's own labels: a film found in two sources counts for what each says of it,
+        also where its row was rejected for repeating another one.
         """
         used = np.zeros((n_sources, len(names)), dtype=bool)
-        kept = self.usable
+        counted = [0, *(i for i, reason in enumerate(self.reasons) if reason == REPEATED)]
+        kept = np.flatnonzero(np.isin(self.reason, counted))
         for source in range(n_sources):
             sets = np.unique(self.labels[kept[self.source[kept] == source]])
             genres = {genre for index in sets for genre in self.label_sets[index].genres}
             used[source] = [name in genres for name in names]
         return used
+
+    def known(self, used: np.ndarray) -> np.ndarray:
+        """Whether a row's genres are known to be absent where they are not given.
+
+        Args:
+            used: As `used_by_source` gives it, for each source and genre. A film that stands in
+                several sources is known by the genres of all of them.
+
+        Returns:
+            bool, shape (n_rows, n_names).
+        """
+        known = used[self.source]
+        for row, sources in self.also_in.items():
+            known[row] |= used[list(sources)].any(axis=0)
+        return known
 
     def cells(self, rows: np.ndarray, column: str) -> Iterable[str]:
         """Cells of the shards for ascending row numbers."""
@@ -185,7 +209,9 @@ def reject_repeated(films: Films) -> None:
     united: dict[int, set[str]] = {}
     for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):
         united.setdefault(earlier, set(films.genres_of(earlier))).update(films.genres_of(row))
-        films.notes[row] = f"row {films.row[earlier]}"
+        films.repeats[row] = earlier
+        if films.source[row] != films.source[earlier]:
+            films.also_in.setdefault(earlier, set()).add(int(films.source[row]))
     films.reject(usable[repeated], REPEATED)
     genres = [tuple(sorted(found)) for found in united.values()]
     films.set_genres(np.array(list(united), dtype=np.int64), genres)
@@ -225,6 +251,10 @@ def _unite_genres(films: Films, rows: np.ndarray, groups: np.ndarray) -> int:
     for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
         members = rows[order[start : start + size]]
         found = {films.genres_of(row) for row in members.tolist()}
+        sources = set(films.source[members].tolist())
+        sources.update(*(films.also_in.get(row, ()) for row in members.tolist()))
+        if len(sources) > 1:
+            films.also_in.update((row, sources) for row in members.tolist())
         if len(found) > 1:
             changed.append(members)
             genres = tuple(sorted({genre for genres in found for genre in genres}))
@@ -244,5 +274,5 @@ def reject_rare_genres(films: Films, min_count: int) -> dict[str, int]:
     index = {genres: number for number, genres in enumerate(dict.fromkeys(left))}
     films.genres = np.array([index[genres] for genres in left], dtype=np.int32)[films.genres]
     films.genre_sets = list(index)
-    films.reject(usable[emptied], f"no genre with at least {min_count} films")
+    films.reject(usable[emptied], RARE.format(min_count))
     return rare

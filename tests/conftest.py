@@ -67,6 +67,12 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
+def prepare(source: Path, output: Path, *more: str) -> int:
+    """Prepare one source with genres from five films on."""
+    arguments = ["--source", str(source), "--output-dir", str(output), "--min-genre-count", "5"]
+    return prepare_dataset.main([*arguments, *more])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """A model of a few kilobytes is slower on several threads than on one."""

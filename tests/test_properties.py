@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ from hypothesis import strategies as st
 from movie_genres import text as text_module
 from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe, batches, clean_batches
 from movie_genres.columns import TypeCheck
+from movie_genres.decoding import Encoding
 from movie_genres.delimited import DelimitedTable
 from movie_genres.errors import InputError
 from movie_genres.fields import DEFAULT_FIELDS, flatten
 from movie_genres.films import collect
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
 from movie_genres.records import Malformed
-from movie_genres.text import RULES, clean_and_tell, clean_text
+from movie_genres.text import RULES, clean_and_tell, clean_text, clean_texts
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
@@ -51,6 +53,8 @@ def test_names_written_in_a_format_are_read_back(names: list[str]) -> None:
     for genre_format, cell in written.items():
         assert parse_genres(cell, genre_format) == names
     assert parse_genres(repr(names), GenreFormat.LITERAL) == names
+    quoted = [f"{name}'s \"best\"\\ {{'a': 1}}" for name in names] + names
+    assert parse_genres(repr([{"name": n} for n in quoted]), GenreFormat.LITERAL) == quoted
 
 
 @QUICK
@@ -85,6 +89,9 @@ def test_cleaning_is_a_projection_and_its_fast_path_changes_nothing(text: str) -
             break
     assert clean == slow
     assert bool(clean_and_tell(text)[1]) or clean == text.strip()
+    rules: Counter[str] = Counter()
+    assert clean_texts(["A man waits.", text], rules) == ["A man waits.", clean]
+    assert rules == Counter(clean_and_tell(text)[1])
     flatten(text)
 
 
@@ -122,7 +129,7 @@ def test_damaged_files_give_records_or_one_error(
     ][kind]  # fmt: skip
     (tmp_path / "films.csv").write_bytes(damaged)
     try:
-        table = DelimitedTable(tmp_path / "films.csv", "latin-1")
+        table = DelimitedTable(tmp_path / "films.csv", Encoding("latin-1"))
         found = list(table.records(table.columns))
     except InputError as error:
         assert "\n" not in str(error)

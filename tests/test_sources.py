@@ -156,6 +156,16 @@ def test_line_ends_and_signs_inside_fields_are_survived(tmp_path: Path, end: str
     assert cells(source)[0][2] == "A man\u2028waits 0\u0085here."
 
 
+def test_excel_s_line_that_names_the_separator_is_no_header(tmp_path: Path) -> None:
+    text = "\ufeffsep=;\r\n" + written_csv([f | {"title": "a,b"} for f in FILMS], ";") + "1;2\r\n"
+    (tmp_path / "films.csv").write_text(text, encoding="utf-8", newline="")
+    (source,) = opened(tmp_path, str(tmp_path / "films.csv"))
+    *good, last = source.records()
+    assert len(good) == 60
+    assert isinstance(last, Malformed)
+    assert last.detail == "line 63: 1 | 2"
+
+
 def test_a_bare_carriage_return_and_a_newline_inside_quotes_break_no_record(
     tmp_path: Path,
 ) -> None:
@@ -195,10 +205,35 @@ def test_encodings_are_found_out(tmp_path: Path, encoding: str) -> None:
     assert [f"read as {encoding}" in note for note in source.table.notes] == [True] * guessed
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_damaged_bytes_in_utf8_spoil_no_other_row_and_are_named(
+    tmp_path: Path, suffix: str
+) -> None:
+    films = [f | {"title": f"Amélie {n} déjà vu"} for n, f in enumerate(FILMS)]
+    content = {
+        "csv": written_csv(films),
+        "jsonl": "".join(json.dumps(f, ensure_ascii=False) + "\n" for f in films),
+        "json": json.dumps(films, ensure_ascii=False, indent=0),
+    }[suffix].encode()
+    path = tmp_path / f"films.{suffix}"
+    path.write_bytes(content.replace("Amélie 7 ".encode(), b"Am\xe9lie 7 "))
+    (source,) = opened(tmp_path, str(path))
+    titles = [row[1] for row in cells(source)]
+    assert titles.pop(7) == "Am\ufffdlie 7 déjà vu"
+    assert titles == [f["title"] for n, f in enumerate(films) if n != 7]
+    (note,) = source.table.notes
+    line = path.read_bytes().split(b"\xe9")[0].count(b"\n") + 1
+    assert f"damaged bytes in 1 line(s): {line};" in note
+    with pytest.raises(InputError, match=rf"--strict: films.{suffix} is UTF-8 with damaged"):
+        read_sources([str(path)], Asked(strict=True), TABLE, Path(tempfile.mkdtemp(dir=tmp_path)))
+
+
 def test_an_encoding_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_bytes(written_csv(FILMS).encode() + b"1,\xe9t\xe9,x,y\n")
     with pytest.raises(InputError, match=r"not in --encoding utf-8 \(byte [\d,]+ does not fit"):
         opened(tmp_path, str(tmp_path / "films.csv"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"not in --encoding utf-16 \(byte 0 does not fit"):
+        opened(tmp_path, str(tmp_path / "films.csv"), encoding="utf-16")
     with pytest.raises(InputError, match="'klingon' is no encoding"):
         opened(tmp_path, str(tmp_path / "films.csv"), encoding="klingon")
     (source,) = opened(tmp_path, str(tmp_path / "films.csv"), encoding="cp1252")
@@ -244,6 +279,15 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
         ("films.json", b"[1, 2]", "not well-formed"),
         ("films.json", b'{"a": [', "not well-formed"),
         ("films.csv", b"  \n", "is empty"),
+        ("films.csv.bz2", b"BZh91AY&SY", r"films.csv.bz2 is a bzip2 file; expand it \(bunzip2\)"),
+        ("films.csv", b"<!DOCTYPE html>\n<html>", "is a web page"),
+        ("films.csv", b"version https://git-lfs.github.com/spec/v1\noid", "run: git lfs pull"),
+        ("films.csv", b"# exported\na,b,c\n1,2,3\n", "is its first line the header"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"a,b\n" + bytes(range(128, 256)) * 9),
+            "^a.csv.gz is not UTF-8",
+        ),
         ("films.csv", b'a,b\n"' + b"x" * 2**25, "mark in line 2 is never closed"),
     ],
 )
