@@ -41,16 +41,17 @@ from movie_genres.arguments import (
 )
 from movie_genres.artifacts import closing_words, write_results
 from movie_genres.batches import GroupingTrainer
-from movie_genres.callbacks import EvaluationFiles, ReadableProgress
+from movie_genres.callbacks import EvaluationFiles, ReadableProgress, announce
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder, whole_model
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
+from movie_genres.files import written_whole
 from movie_genres.head import freeze_lower
 from movie_genres.hub import Repository
 from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
-from movie_genres.loading import Prepared, load_prepared, notes_on_genres, tokenize
+from movie_genres.loading import Prepared, load_prepared, tokenize
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.probing import by_length, probe_logits, start_head
 from movie_genres.provenance import model_facts, training_facts
@@ -133,6 +134,11 @@ class GenreTrainer(GroupingTrainer):
             loss = mean_loss(found.predictions, found.label_ids, self.pos_weight)
             found.metrics.update({name: loss for name in found.metrics if name.endswith("_loss")})
         return found
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        with written_whole(folder):
+            super()._save_checkpoint(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The stock log, and `seconds` since the run began (also over interruptions)."""
@@ -237,17 +243,7 @@ def build_trainer(
     if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
     if trainer.is_world_process_zero():
-        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        print(
-            f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
-            f"({frozen} layers frozen) on {len(trainer.train_lengths):,} films, "
-            f"{len(prepared.labels)} genres, in {project.precision}, "
-            f"{args.world_size} process(es) on {args.device.type}"
-        )
-        for line in notes_on_genres(prepared):
-            print(line)
-        if loaded.random_start:
-            print(f"note: the encoder lacks {', '.join(loaded.random_start)}: they start at random")
+        announce(trainer, prepared, frozen, project.precision, loaded.random_start)
     return trainer
 
 

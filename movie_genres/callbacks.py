@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,30 @@ from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from movie_genres.files import write_json
+from movie_genres.loading import Prepared, notes_on_genres
 from movie_genres.plots import plot_confusion_matrices
 
 SECONDS_PER_LINE = 60
 """Where there is no terminal and so no bar: often enough to see that it lives, and a log of hours
 stays readable."""
+
+
+def announce(
+    trainer: Any, prepared: Prepared, frozen: int, precision: str, random_start: Sequence[str]
+) -> None:
+    """Say what is trained on what, and what is odd about it."""
+    model, args = trainer.model, trainer.args
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(
+        f"training {trained / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
+        f"({frozen} layers frozen) on {len(trainer.train_lengths):,} films, "
+        f"{len(prepared.labels)} genres, in {precision}, "
+        f"{args.world_size} process(es) on {args.device.type}"
+    )
+    for line in notes_on_genres(prepared):
+        print(line)
+    if random_start:
+        print(f"note: the encoder lacks {', '.join(random_start)}: they start at random")
 
 
 class ReadableProgress(ProgressCallback):
