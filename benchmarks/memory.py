@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for step, mib in held.items():
         print(f"{step:<6} {mib:.1f}")
     steps = list(held)
-    growth = held[steps[-1]] - held[steps[len(steps) // 2]]
+    growth = held[steps[-1]] - held[steps[(len(steps) - 1) // 2]]
     print(f"the second half adds {growth:+.1f} MiB")
     return int(growth > args.most_mib)
 
