@@ -14,7 +14,6 @@ import copy
 import os
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +40,6 @@ from movie_genres.arguments import (
     take_hub_target,
 )
 from movie_genres.artifacts import closing_words, write_results
-from movie_genres.batches import GroupingTrainer
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.checkpoints import find_restart, remove_damaged
 from movie_genres.command_line import exit_code
@@ -59,32 +57,28 @@ from movie_genres.results import Baseline
 from movie_genres.run import RunFolder, run_record
 from movie_genres.soup import TrainingFacts, average, give_weights, trained_weights
 from movie_genres.start import Start, make_start
+from movie_genres.trainer import FilmTrainer
 
 _SEED_STEP = 10_007
 """Between the trainings of a soup: neighbouring seeds of whole runs share none of them."""
 
 
-class GenreTrainer(GroupingTrainer):
+class GenreTrainer(FilmTrainer):
     """A Trainer for multi-label data with class-weighted BCE and length-grouped batches.
 
     Args:
         pos_weight: Weight of each label's positives, shape (n_labels,).
-        seconds_before: What the run has taken so far (probing), for the log.
     """
 
     # `compute_loss` divides by the cells of the whole step, so nothing is left to divide.
     loss_is_scaled_for_ga = True
 
-    def __init__(
-        self, *args: Any, pos_weight: np.ndarray, seconds_before: float = 0.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, pos_weight: np.ndarray, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Makes the Trainer count the label cells of each step. It does so only for models that
         # take `num_items_in_batch`, and the multi-label loss of those ignores the number.
         self.model_accepts_loss_kwargs = True
         self.pos_weight = torch.from_numpy(pos_weight).to(self.args.device)
-        self.seconds_before = seconds_before
-        self._started = time.perf_counter()
 
     def compute_loss(
         self,
@@ -138,17 +132,6 @@ class GenreTrainer(GroupingTrainer):
             loss = mean_loss(found.predictions, found.label_ids, self.pos_weight)
             found.metrics.update({name: loss for name in found.metrics if name.endswith("_loss")})
         return found
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """The stock log, and `seconds` since the run began (also over interruptions)."""
-        super().log(logs | {"seconds": round(self.seconds(), 1)}, start_time)
-
-    def seconds(self) -> float:
-        """Probing and training so far, this sitting and those before it."""
-        return self.seconds_before + time.perf_counter() - self._started
-
-    def continue_clock(self, seconds: float) -> None:
-        self.seconds_before, self._started = seconds, time.perf_counter()
 
 
 @dataclass(frozen=True)

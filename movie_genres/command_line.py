@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,17 @@ from movie_genres.errors import InputError, PublishError, TrainingError
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+_REMEDIES = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "; make room on the disk and give the same command again",
+    ),
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM),
+        "; name a folder that can be written (--output-dir; HF_HOME for the cache)",
+    ),
+}
 
 
 def exit_code(main: Callable[[], int]) -> int:
@@ -27,7 +39,8 @@ def exit_code(main: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (OSError, TrainingError, PublishError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        remedy = _REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+        print(f"error: {error}{remedy}", file=sys.stderr)
         return EXIT_FAILURE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -24,7 +24,7 @@ from movie_genres.decisions import (
     publish_decisions,
     tune,
 )
-from movie_genres.files import replace_folder
+from movie_genres.files import replace_folder, written_whole
 from movie_genres.loading import Prepared
 from movie_genres.plots import plot_threshold_sweep
 from movie_genres.results import Baseline, Results, judge, judge_baseline
@@ -169,10 +169,11 @@ def save_model(
     tokenizer.model_max_length = max_length
     for local_only in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(local_only, None)
-    model.save_pretrained(new)
-    tokenizer.save_pretrained(new)
-    (new / "model.safetensors").chmod(0o644)
-    replace_folder(new, folder)
+    with written_whole(new):
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+        (new / "model.safetensors").chmod(0o644)
+        replace_folder(new, folder)
 
 
 def _selection(tuned: Tuned) -> dict[str, object]:

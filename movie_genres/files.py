@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_WRITING_FAILED = re.compile(r"os error \d+|No space left|PytorchStreamWriter|inline_container")
+"""What tokenizers, safetensors and torch say, in exceptions of kinds of their own."""
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[None]:
+    """Remove `folder` again if what is done here does not end well.
+
+    Raises:
+        OSError: If something cannot be written, whatever the library raised.
+    """
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError) or not _WRITING_FAILED.search(str(error)):
+            raise
+        raise OSError(errno.ENOSPC, f"{folder} cannot be written") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from movie_genres.checkpoints import find_damage, write_manifest
-from movie_genres.files import replace_folder, write_json
+from movie_genres.files import replace_folder, write_json, written_whole
 
 Weights = dict[str, torch.Tensor]
 
@@ -74,9 +74,11 @@ class MemberFolder:
         new = self.path.with_name(self.path.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        save_file({name: weight.contiguous() for name, weight in weights.items()}, new / _WEIGHTS)
-        write_json(new / _FACTS, asdict(facts))
-        write_manifest(new)
+        with written_whole(new):
+            whole = {name: weight.contiguous() for name, weight in weights.items()}
+            save_file(whole, new / _WEIGHTS)
+            write_json(new / _FACTS, asdict(facts))
+            write_manifest(new)
         replace_folder(new, self.path)
 
     def load(self) -> tuple[Weights, TrainingFacts]:

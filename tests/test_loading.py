@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from movie_genres.batches import with_filler
 from movie_genres.errors import InputError
 from movie_genres.loading import (
     LengthGroupedSampler,
@@ -18,6 +17,7 @@ from movie_genres.loading import (
     load_prepared,
 )
 from movie_genres.losses import UNKNOWN
+from movie_genres.trainer import with_filler
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, 1003)
 

@@ -121,10 +121,13 @@ def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_end(
         patch.setattr(finetune.GenreTrainer, "training_step", interrupted)
         assert finetune.main(tiny_arguments(tmp_path / "run")) == 128 + number
     assert signal.getsignal(number) is before
-    assert "after step 8; the same command goes on from there" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "after step 8; the same command goes on from there" in printed.out
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert finetune.main(tiny_arguments(tmp_path / "run")) == 0
-    assert "going on from" in capsys.readouterr().out
+    again = capsys.readouterr()
+    assert "going on from" in again.out
+    assert "thisIsASecret" not in printed.out + printed.err + again.out + again.err
     ours, theirs = (read_json(f / "metrics.json") for f in (tmp_path / "run", finished_run))
     assert ours["test"] == theirs["test"]
     for path in (tmp_path / "run").rglob("*"):

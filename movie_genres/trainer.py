@@ -1,7 +1,9 @@
-"""How a training's films come in batches: alike for one process and for several."""
+"""What a training needs whatever its loss: batches, a clock and checkpoints."""
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +13,25 @@ from transformers import Trainer
 
 from movie_genres.arguments import films_per_step
 from movie_genres.callbacks import EpochOfSampler
+from movie_genres.files import written_whole
 from movie_genres.loading import LengthGroupedSampler, token_lengths
 from movie_genres.losses import UNKNOWN
 from movie_genres.states import FilmStates
 
 
-class GroupingTrainer(Trainer):
+class FilmTrainer(Trainer):
     """A Trainer whose batches hold films of similar length, each film once an epoch.
 
     A step has the same films however they are divided over processes and accumulation steps.
+
+    Args:
+        seconds_before: What the run has taken so far, for the log.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, seconds_before: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.seconds_before = seconds_before
+        self._started = time.perf_counter()
         self.train_lengths = film_lengths(self.train_dataset)
         self.sampler: LengthGroupedSampler | None = None
         self.add_callback(EpochOfSampler(self))
@@ -51,6 +59,22 @@ class GroupingTrainer(Trainer):
             multiple=together if self.args.world_size > 1 else 1,
         )
         return self.sampler
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        with written_whole(folder):
+            super()._save_checkpoint(*args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """The stock log, and `seconds` since the run began (also over interruptions)."""
+        super().log(logs | {"seconds": round(self.seconds(), 1)}, start_time)
+
+    def seconds(self) -> float:
+        """Probing and training so far, this sitting and those before it."""
+        return self.seconds_before + time.perf_counter() - self._started
+
+    def continue_clock(self, seconds: float) -> None:
+        self.seconds_before, self._started = seconds, time.perf_counter()
 
 
 def film_lengths(films: Dataset | FilmStates) -> np.ndarray:
