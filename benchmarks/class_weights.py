@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = args.work_dir / f"weights-{weights}"
         call("finetune.py", "--dataset-dir", data, "--output-dir", run, "--class-weights", weights,
              "--seed", args.seed, "--num-train-epochs", EPOCHS, "--early-stopping-patience", 0,
-             "--save-total-limit", EPOCHS, *flags)  # fmt: skip
+             "--save-total-limit", EPOCHS,
+             # One whole model per checkpoint, of the labels alone.
+             "--keep-states", "never", "--soup", "1", "--soft-labels", "0", *flags)  # fmt: skip
         found += examine_run(run, weights, prepared)
     report = render(found, prepared, frequent, [*flags, "--seed", str(args.seed)])
     (args.work_dir / "CLASS_WEIGHTS.md").write_text(report, encoding="utf-8")

@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_dataset.main([*source, "--output-dir", str(folder / "data")])
         finetune.main(
             ["--model-name-or-path", str(folder / "encoder"), "--dataset-dir", str(folder / "data"),
-             "--output-dir", str(folder / "run"), "--max-length", "32", "--frozen-share", "0",
-             "--max-steps", str(args.steps), "--precision", "float32",
+             "--output-dir", str(folder / "run"), "--max-length", "32", "--frozen-share", "0.5",
+             "--soup", "1", "--max-steps", str(args.steps), "--precision", "float32",
              "--logging-steps", str(args.logging_steps),
              "--eval-strategy", "steps", "--eval-steps", str(every), "--save-strategy", "steps",
              "--save-steps", str(every), "--early-stopping-patience", "0"]

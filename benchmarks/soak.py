@@ -118,10 +118,10 @@ def commands(folder: Path, work: Path) -> list[Command]:
     prepare = ["--source", str(folder / "films.csv"), "--output-dir", str(work / "data"),
                "--min-genre-count", "5", "--num-proc", "2"]  # fmt: skip
     train = ["--model-name-or-path", str(folder / "encoder"), "--dataset-dir", str(work / "data"),
-             "--output-dir", str(work / "run"), "--max-length", "32", "--frozen-share", "0",
-             "--num-train-epochs", "6", "--eval-strategy", "steps", "--eval-steps", "10",
-             "--save-strategy", "steps", "--save-steps", "10", "--learning-rate", "1e-3",
-             "--precision", "float32"]  # fmt: skip
+             "--output-dir", str(work / "run"), "--max-length", "32", "--frozen-share", "0.5",
+             "--soup", "2", "--num-train-epochs", "3", "--eval-strategy", "steps",
+             "--eval-steps", "10", "--save-strategy", "steps", "--save-steps", "10",
+             "--learning-rate", "1e-3", "--precision", "float32"]  # fmt: skip
     return [(prepare_dataset.main, prepare), (finetune.main, train)]
 
 
