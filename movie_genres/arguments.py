@@ -75,11 +75,11 @@ class ProjectArguments:
         ),
     )
     soft_labels: float = field(
-        default=0.5,
+        default=0.0,
         metadata=_help(
             "Share of the training target, in [0, 1], that is the probability given by TF-IDF + "
             "logistic regression, which reads whole plots and was fitted without the film, instead "
-            "of the label; 0 trains on labels alone."
+            "of the label. It pays where plots are longer than the cut."
         ),
     )
     soup: int = field(
