@@ -146,7 +146,11 @@ def plan_first_pass(
     if upper is not None:
         n_bytes = sum(plan.states(split).n_bytes for split in films)
         if not fits_on_disk(n_bytes, run.path):
-            print(f"note: no room for {n_bytes / 2**30:.1f} GiB of states of the frozen layers ")
+            if PartialState().is_main_process:
+                print(
+                    f"note: {run.path} has no room for {n_bytes / 2**30:.1f} GiB of states of the "
+                    "frozen layers: they are computed anew at every step"
+                )
             upper = None
     return (plan if upper is not None else replace(plan, n_frozen=None)), upper
 
