@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     model, tokenizer = load_model(args.model)
     check_labels(label_names(model.config), prepared, args.model)
     check_fields(model, prepared, args.model)
-    max_length = stored_max_length(tokenizer, model)
+    max_length = stored_max_length(tokenizer, model.config)
     sweep = None
     if args.retune:
         stored = undo_calibration(model, prepared.labels)

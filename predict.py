@@ -3,31 +3,31 @@
 python predict.py --model runs/demo/model "Two detectives hunt a killer who quotes Dante."
 python predict.py --model runs/demo/model --title Jaws "A shark hunts bathers."
 python predict.py --model runs/demo/model --input films.csv --output genres.jsonl
+python predict.py --model runs/demo/model --input films.csv.gz --output genres.parquet --onnx
 cat plots.txt | python predict.py --model runs/demo/model        # one plot per line
 
 A genre is given when its probability reaches the threshold that the model carries; --threshold and
---objective decide otherwise.
+--objective decide otherwise. A file is read and written a chunk at a time, whatever its length;
+after Ctrl-C, a signal or a power cut, the same command goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import pandas as pd
 import transformers
 
-from movie_genres.classifier import GenreClassifier, Prediction
-from movie_genres.columns import field_names
+from movie_genres.bulk import open_films, predict_file
+from movie_genres.classifier import GenreClassifier, Prediction, check_precision
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.fields import PLOT, TITLE
-from movie_genres.sources import read_table
-
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+from movie_genres.interruption import StoppedError
+from movie_genres.prediction_files import SUFFIXES
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,8 +35,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("plots", nargs="*", metavar="PLOT", help="a plot; standard input if none")
     parser.add_argument("--model", required=True, help="model folder or Hub id")
     parser.add_argument("--title", help="title of the film, if one plot is given")
-    parser.add_argument("--input", type=Path, help="CSV, JSONL or Parquet file of films")
+    parser.add_argument(
+        "--input", type=Path, help="file of films, as prepare_dataset.py --source takes them"
+    )
     parser.add_argument("--output", type=Path, help="CSV, JSONL or Parquet file to write")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove what an earlier, unfinished command has done for --output",
+    )
+    parser.add_argument(
+        "--skip-broken", action="store_true", help="leave out rows of --input that cannot be read"
+    )
     parser.add_argument("--text-column", help="column of the plots; found by name if not given")
     parser.add_argument("--title-column", help="column of the titles; found by name if not given")
     cut = parser.add_mutually_exclusive_group()
@@ -52,6 +62,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=None,
         help="give the most probable genre to a film that reaches no threshold",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bf16", "int8", "auto"),
+        help="float32 (default, as measured and published), bf16, or auto: the fastest that the "
+        "device has; with --onnx int8 (default) or float32",
+    )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="compute by the ONNX file beside the model, on the CPU; in int8 a probability depends "
+        "a little on the other films of the file",
+    )
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if (args.input is None) != (args.output is None):
         raise InputError("--input and --output go together")
@@ -61,9 +83,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         raise InputError("--title goes with exactly one plot")
     if args.output is not None and args.output.is_dir():
         raise InputError(f"--output {args.output} is a folder; name a file")
-    for path in (args.input, args.output):
-        if path is not None and path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{path}: the file name must end in one of {', '.join(SUFFIXES)}")
+    if args.output is not None and args.output.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"--output {args.output}: the file name must end in one of {', '.join(SUFFIXES)}"
+        )
+    for flag in ("overwrite", "skip_broken", "text_column", "title_column"):
+        if getattr(args, flag) and args.input is None:
+            raise InputError(f"--{flag.replace('_', '-')} goes with --input")
+    check_precision(args.precision, onnx=args.onnx)
     return args
 
 
@@ -71,45 +98,75 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    if args.input is not None:
-        table = read_table(args.input)
-        names = field_names(list(table.columns), args.text_column, args.title_column)
-        films = [
-            {names[column]: cell for column, cell in row.items()}
-            for row in table.to_dict("records")
-        ]
-    else:
-        films = [{TITLE: args.title or "", PLOT: plot} for plot in args.plots or read_lines()]
-    plots = [film[PLOT] for film in films]
-    titles = [film.get(TITLE, "") for film in films]
+    if args.input is None:
+        give_genres(args)
+        return 0
+    try:
+        give_genres_of_file(args)
+    except StoppedError as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
+    return 0
+
+
+def give_genres(args: argparse.Namespace) -> None:
+    """Print the genres of plots given as arguments or on standard input."""
+    plots = args.plots or read_lines()
     if not any(plot.strip() for plot in plots):
         raise InputError("no plot given: neither as argument, nor on standard input or in --input")
-    classifier = GenreClassifier.from_pretrained(
+    classifier = load_classifier(args)
+    tell_absent_fields(classifier, (TITLE, PLOT))
+    tell_blank(sum(not plot.strip() for plot in plots), len(plots))
+    titles = [args.title or ""] * len(plots)
+    for title, plot, prediction in zip(titles, plots, classifier(plots, titles), strict=True):
+        print_prediction(title or shorten(plot), prediction)
+
+
+def give_genres_of_file(args: argparse.Namespace) -> None:
+    """Write the genres of the films in --input to --output."""
+    with tempfile.TemporaryDirectory() as folder:
+        films = open_films(
+            args.input,
+            Path(folder),
+            text_column=args.text_column,
+            title_column=args.title_column,
+            skip_broken=args.skip_broken,
+        )
+        for note in films.notes:
+            print(f"note: {note}", file=sys.stderr)
+        classifier = load_classifier(args)
+        tell_absent_fields(classifier, films.names.values())
+        tell_blank(films.n_blank, films.n_films)
+        predict_file(classifier, films, args.output, overwrite=args.overwrite)
+    print(f"wrote the genres of {films.n_films:,} films to {args.output}")
+
+
+def load_classifier(args: argparse.Namespace) -> GenreClassifier:
+    return GenreClassifier.from_pretrained(
         args.model,
         threshold=args.threshold,
         objective=args.objective,
         never_empty=args.never_empty,
+        precision=args.precision,
+        onnx=args.onnx,
     )
-    absent = [n for n in classifier.fields.names if n not in films[0] and n != TITLE]
+
+
+def tell_absent_fields(classifier: GenreClassifier, given: Collection[str]) -> None:
+    absent = [name for name in classifier.fields.names if name not in given and name != TITLE]
     if absent:
         print(
             f"note: the model also reads {', '.join(absent)}; blank here (--input takes columns)",
             file=sys.stderr,
         )
-    predictions = classifier(films)
-    blank = sum(not plot.strip() for plot in plots)
-    if blank:
+
+
+def tell_blank(n_blank: int, n_films: int) -> None:
+    if n_blank:
         print(
-            f"note: {blank:,} of {len(plots):,} films have no plot and get no genre",
+            f"note: {n_blank:,} of {n_films:,} films have no plot and get no genre",
             file=sys.stderr,
         )
-    if args.output is not None:
-        write_predictions(args.output, titles, plots, predictions)
-        print(f"wrote the genres of {len(predictions):,} films to {args.output}")
-    else:
-        for film_title, plot, prediction in zip(titles, plots, predictions, strict=True):
-            print_prediction(film_title or shorten(plot), prediction)
-    return 0
 
 
 def read_lines() -> list[str]:
@@ -131,43 +188,6 @@ def print_prediction(name: str, prediction: Prediction) -> None:
         best = max(prediction.probabilities, key=lambda genre: prediction.probabilities[genre])
         print(f"  no genre reaches its threshold; nearest: {best} "
               f"{prediction.probabilities[best]:.2f}")  # fmt: skip
-
-
-def write_predictions(
-    path: Path, titles: list[str], plots: list[str], predictions: list[Prediction]
-) -> None:
-    """Columns title, text, genres, probabilities; the file appears whole or not at all."""
-    rows = [
-        {
-            "title": title,
-            "text": plot,
-            "genres": list(prediction.genres),
-            "probabilities": prediction.probabilities,
-        }
-        for title, plot, prediction in zip(titles, plots, predictions, strict=True)
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    try:
-        if path.suffix.lower() == ".parquet":
-            pd.DataFrame(rows).to_parquet(new, index=False)
-        elif path.suffix.lower() == ".csv":
-            # Names in cells as prepare_dataset.py reads them again.
-            flat = [
-                row
-                | {
-                    "genres": "|".join(row["genres"]),
-                    "probabilities": json.dumps(row["probabilities"]),
-                }
-                for row in rows
-            ]
-            pd.DataFrame(flat).to_csv(new, index=False)
-        else:
-            with new.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

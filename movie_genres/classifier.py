@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,28 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from scipy.special import expit
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    BatchEncoding,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import cached_file
 
 from movie_genres.columns import field_names
-from movie_genres.decisions import Decisions, label_names
+from movie_genres.decisions import Decisions
+from movie_genres.devices import choose_precision
 from movie_genres.errors import InputError
 from movie_genres.fields import PLOT, TITLE, TextFields
-from movie_genres.head import captured_features
+from movie_genres.runtimes import (
+    ONNX_FILES,
+    OnnxRuntime,
+    Runtime,
+    TorchRuntime,
+    check_onnxruntime,
+    compute_logits,
+)
 
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
@@ -35,57 +47,6 @@ LOADING_ERRORS = (
 
 def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@torch.inference_mode()
-def predict_logits(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    *,
-    max_length: int,
-    batch_size: int = 32,
-    features: bool = False,
-) -> np.ndarray:
-    """Logits of texts in their order, computed in batches of similar length.
-
-    Args:
-        max_length: Tokens after which a text is cut.
-        features: Give what enters the final Linear instead, shape (n_texts, hidden_size).
-
-    Returns:
-        float32, shape (n_texts, n_labels).
-    """
-    model.eval()
-    width = int(model.config.hidden_size if features else len(label_names(model.config)))
-    outputs = np.empty((len(texts), width), dtype=np.float32)
-    with captured_features(model) as seen:
-        for rows, padded in length_sorted_batches(tokenizer, texts, max_length, batch_size, "pt"):
-            logits = model(**padded.to(model.device)).logits
-            outputs[rows] = (seen[-1] if features else logits.float()).cpu().numpy()
-            seen.clear()
-    return outputs
-
-
-def length_sorted_batches(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    max_length: int,
-    batch_size: int,
-    tensors: str,
-) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
-    """Padded batches of similar length, the longest first, each with the rows it is made of.
-
-    Args:
-        tensors: "pt" or "np".
-    """
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
-    names = [name for name in tokenizer.model_input_names if name in encoded]
-    order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = {name: [encoded[name][row] for row in rows] for name in names}
-        yield rows, tokenizer.pad(batch, return_tensors=tensors)
 
 
 @dataclass(frozen=True)
@@ -107,16 +68,17 @@ class GenreClassifier:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        runtime: Runtime,
         tokenizer: PreTrainedTokenizerBase,
         decisions: Decisions,
         fields: TextFields,
+        max_length: int,
     ) -> None:
-        self.model = model
+        self.runtime = runtime
         self.tokenizer = tokenizer
         self.decisions = decisions
-        self.max_length = stored_max_length(tokenizer, model)
         self.fields = fields
+        self.max_length = max_length
 
     @classmethod
     def from_pretrained(
@@ -126,6 +88,8 @@ class GenreClassifier:
         threshold: float | None = None,
         objective: str | None = None,
         never_empty: bool | None = None,
+        precision: str | None = None,
+        onnx: bool = False,
     ) -> GenreClassifier:
         """Load a folder or a Hub id.
 
@@ -136,32 +100,71 @@ class GenreClassifier:
             objective: Take the thresholds that were tuned for it, such as "f1_macro".
             never_empty: Give the most probable genre to a film that reaches no threshold; None: as
                 the model's config says.
+            precision: float32 (the default; what was measured and published), bf16, or auto: what
+                the device is fastest in. With `onnx`: int8 (the default there) or float32.
+            onnx: Compute by the file in the model's folder onnx/.
 
         Raises:
-            InputError: If there is no such model or it has no usable thresholds.
+            InputError: If there is no such model or it has no usable thresholds; no ONNX file of
+                the precision or nothing that runs it.
         """
-        model, tokenizer = load_model(name)
+        check_precision(precision, onnx=onnx)
+        runtime: Runtime
+        if onnx:
+            runtime, config, tokenizer = load_onnx(name, precision or "int8")
+        else:
+            model, tokenizer = load_model(name)
+            asked = choose_precision(precision or "float32", on_cpu=model.device.type == "cpu")
+            runtime, config = TorchRuntime.tuned(model, asked), model.config
         decisions = Decisions.of_config(
-            model, name, threshold=threshold, objective=objective, never_empty=never_empty
+            config, name, threshold=threshold, objective=objective, never_empty=never_empty
         )
-        fields = TextFields.from_json(getattr(model.config, "text_fields", None), name)
-        return cls(model, tokenizer, decisions, fields)
+        fields = TextFields.from_json(getattr(config, "text_fields", None), name)
+        return cls(runtime, tokenizer, decisions, fields, stored_max_length(tokenizer, config))
 
-    def probabilities(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
-        """Calibrated probabilities of texts as the column `text` has them, (n_texts, n_labels)."""
-        logits = predict_logits(
-            self.model,
+    def probabilities(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_tokens: int | None = None,
+        on_batch: Callable[[int], object] = lambda n_texts: None,
+    ) -> np.ndarray:
+        """Calibrated probabilities of texts as the column `text` has them, (n_texts, n_labels).
+
+        Args:
+            batch_tokens: As `compute_logits` takes it.
+            on_batch: Likewise.
+        """
+        logits = compute_logits(
+            self.runtime,
             self.tokenizer,
             texts,
             max_length=self.max_length,
-            batch_size=batch_size,
+            batch_tokens=batch_tokens,
+            on_batch=on_batch,
         )
         return expit(logits.astype(np.float64))
+
+    def identity(self) -> dict[str, str]:
+        """What its answers depend on: two classifiers with the same identity give the same ones."""
+        tokenizer = self.tokenizer.backend_tokenizer.to_str() + str(self.max_length)
+        return {
+            "--model": self.runtime.weights_sha256(),
+            "--onnx, --precision": self.runtime.name,
+            "tokenizer": hashlib.sha256(tokenizer.encode("utf-8", "surrogatepass")).hexdigest(),
+            "text fields": json.dumps(self.fields.to_json()),
+            "thresholds": json.dumps(
+                dict(zip(self.decisions.labels, self.decisions.thresholds.tolist(), strict=True))
+            ),
+            "--never-empty": str(self.decisions.never_empty),
+        }
 
     def __call__(
         self,
         films: Sequence[str | Mapping[str, Any]],
         titles: Sequence[str | None] | None = None,
+        *,
+        on_batch: Callable[[int], object] = lambda n_films: None,
     ) -> list[Prediction]:
         """Genres of films: their fields are cleaned and composed as in preparation.
 
@@ -171,6 +174,7 @@ class GenreClassifier:
             films: Plots, or mappings with the plot (`plot`, `overview`, ...) and the other fields
                 that the model was trained on (`self.fields.names`); lists are flattened.
             titles: Of the plots.
+            on_batch: Is told the number of films of each batch that is done.
 
         Raises:
             InputError: If a mapping has no plot, or several.
@@ -183,7 +187,7 @@ class GenreClassifier:
         texts = [self.fields.compose(values) for values in cleaned]
         if not texts:
             return []
-        y_prob = self.probabilities(texts)
+        y_prob = self.probabilities(texts, on_batch=on_batch)
         y_pred = self.decisions.decide(y_prob)
         y_pred[[not values[PLOT] for values in cleaned]] = 0
         return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
@@ -223,6 +227,44 @@ def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model.to(default_device()), tokenizer
 
 
+def load_onnx(
+    name: str, precision: str
+) -> tuple[OnnxRuntime, PretrainedConfig, PreTrainedTokenizerBase]:
+    """Load a model's ONNX file, with its config and tokenizer.
+
+    Raises:
+        InputError: If there is no such folder or Hub id, it has no such file, or it cannot be read.
+    """
+    check_onnxruntime()
+    check_model_name(name, "--model")
+    file = f"onnx/{ONNX_FILES[precision]}"
+    try:
+        config = AutoConfig.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except LOADING_ERRORS as error:
+        raise InputError(f"--model {name!r} cannot be loaded: {one_line(error)}") from None
+    check_tokenizer(tokenizer, name)
+    try:
+        path = cached_file(name, file)
+    except OSError:
+        raise InputError(
+            f"--model {name!r} has no {file}; make it (python evaluate_model.py --onnx ...), or "
+            "leave out --onnx"
+        ) from None
+    try:
+        return OnnxRuntime(Path(str(path)), precision), config, tokenizer
+    except Exception as error:  # ONNX Runtime raises kinds of its own, none of them public
+        raise InputError(f"{path} cannot be loaded: {one_line(error)}") from None
+
+
+def check_precision(precision: str | None, *, onnx: bool) -> None:
+    """Raises: InputError: If there is no such precision, or not by this runtime."""
+    known = list(ONNX_FILES) if onnx else ["float32", "bf16", "auto"]
+    if precision is not None and precision not in known:
+        runtime = "with --onnx" if onnx else "without --onnx"
+        raise InputError(f"--precision {precision}: {runtime} it is one of {', '.join(known)}")
+
+
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Notice a folder without tokenizer files: transformers makes an empty tokenizer for it.
 
@@ -247,9 +289,9 @@ def check_model_name(name: str, flag: str) -> None:
         raise InputError(f"{flag} {name!r} is no model folder; give a folder or a Hub id")
 
 
-def stored_max_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
+def stored_max_length(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
     """Tokens after which texts are cut: what training stored, at most the model's positions."""
-    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return int(min(tokenizer.model_max_length, positions))
 
 

@@ -210,7 +210,7 @@ class Decisions:
     @classmethod
     def of_config(
         cls,
-        model: PreTrainedModel,
+        config: PretrainedConfig,
         name: str,
         *,
         threshold: float | None = None,
@@ -220,7 +220,7 @@ class Decisions:
         """Read a model's thresholds.
 
         Args:
-            model: With a config that `publish_decisions` wrote.
+            config: Of a model, as `publish_decisions` wrote it.
             name: Of the model, for messages.
             threshold: One for all genres instead, in [0, 1]; the stored ones are not looked at.
             objective: Take the thresholds that were tuned for it; None: those chosen at training.
@@ -230,7 +230,6 @@ class Decisions:
             InputError: If the config has none, has none for the objective, or they were tuned for
                 another label list.
         """
-        config = model.config
         labels = label_names(config)
         if never_empty is None:
             never_empty = bool(getattr(config, "never_empty", False))

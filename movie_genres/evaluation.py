@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.baselines import prior_logits, tfidf_logits
-from movie_genres.classifier import predict_logits
 from movie_genres.decisions import (
     Decisions,
     StoredCalibration,
@@ -28,6 +27,7 @@ from movie_genres.files import replace_folder, written_whole
 from movie_genres.loading import Prepared
 from movie_genres.plots import plot_threshold_sweep
 from movie_genres.results import Baseline, Results, judge, judge_baseline
+from movie_genres.runtimes import predict_logits
 
 Logits = tuple[np.ndarray, np.ndarray]
 """Of the validation and the test split, each (n_samples, n_labels)."""
@@ -95,7 +95,7 @@ def judge_as_stored(
     Raises:
         InputError: If it carries none, or for another label list.
     """
-    stored = Decisions.of_config(model, name)
+    stored = Decisions.of_config(model.config, name)
     thresholds = ThresholdSets(
         getattr(model.config, "threshold_objective", "f1_micro"),
         "stored",

@@ -1,9 +1,13 @@
-"""SIGTERM and Ctrl-C during training: finish the step, save a checkpoint, stop."""
+"""SIGTERM and Ctrl-C: training finishes the step, saves a checkpoint and stops; a prediction of
+many films stops at once, because what it has done is kept already.
+"""
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +30,36 @@ class TrainingStoppedError(Exception):
     def __init__(self, signal_number: int, step: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}")
         self.exit_code = 128 + signal_number
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal asked for it. No library takes it for an error of its own."""
+
+    after = ""
+    """What was done."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.name = signal.Signals(signal_number).name
+        self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        return f"stopped by {self.name} {self.after}; the same command goes on from there"
+
+
+@contextmanager
+def stopping_signals() -> Iterator[None]:
+    """SIGTERM and Ctrl-C raise `StoppedError` wherever the main thread is."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise StoppedError(number)
+
+    earlier = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 class SafeCheckpoints(TrainerCallback):

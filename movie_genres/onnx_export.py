@@ -22,18 +22,16 @@ from scipy.special import expit
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.card import insert_onnx
-from movie_genres.classifier import length_sorted_batches, stored_max_length
+from movie_genres.classifier import stored_max_length
 from movie_genres.decisions import Decisions
 from movie_genres.errors import InputError
 from movie_genres.files import replace_folder, write_json
 from movie_genres.predictions import Predictions
+from movie_genres.runtimes import ONNX_FILES, ONNX_REQUIREMENTS, OnnxRuntime, compute_logits
 from movie_genres.scores import compute_scores
 
-FILES = {"float32": "model.onnx", "int8": "model_quantized.onnx"}
-"""By precision, in the folder onnx/."""
 TOLERANCE = 1e-4
 """Of the probabilities of the float32 file: other kernels round otherwise, and no more."""
-REQUIREMENTS = "requirements-onnx.txt"
 
 
 def check_installed() -> None:
@@ -46,7 +44,7 @@ def check_installed() -> None:
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"--onnx needs {', '.join(missing)}: python -m pip install -r {REQUIREMENTS}"
+            f"--onnx needs {', '.join(missing)}: python -m pip install -r {ONNX_REQUIREMENTS}"
         )
 
 
@@ -80,11 +78,11 @@ def add_onnx(
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     try:
-        export_float32(model, tokenizer, new / FILES["float32"])
-        quantize(new / FILES["float32"], new / FILES["int8"])
+        export_float32(model, tokenizer, new / ONNX_FILES["float32"])
+        quantize(new / ONNX_FILES["float32"], new / ONNX_FILES["int8"])
         found = {
-            precision: _measure(new / name, model, tokenizer, predictions)
-            for precision, name in FILES.items()
+            precision: _measure(new / name, precision, model, tokenizer, predictions)
+            for precision, name in ONNX_FILES.items()
         }
         difference = found["float32"]["largest_difference"]
         if not difference <= TOLERANCE:  # NaN is a difference
@@ -186,44 +184,18 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def onnx_logits(
-    path: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    *,
-    max_length: int,
-    batch_size: int = 32,
-) -> np.ndarray:
-    """Logits of texts in their order, by ONNX Runtime on the CPU.
-
-    In the int8 file the scale of the activations is that of a whole batch, so that a score there
-    depends a little on the other texts of its batch.
-
-    Returns:
-        float32, shape (n_texts, n_labels).
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    inputs = [entry.name for entry in session.get_inputs()]
-    outputs = np.empty((len(texts), session.get_outputs()[0].shape[1]), dtype=np.float32)
-    for rows, padded in length_sorted_batches(tokenizer, texts, max_length, batch_size, "np"):
-        outputs[rows] = session.run(["logits"], {n: padded[n].astype(np.int64) for n in inputs})[0]
-    return outputs
-
-
 def _measure(
     path: Path,
+    precision: str,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     predictions: Predictions,
 ) -> dict[str, Any]:
-    max_length = stored_max_length(tokenizer, model)
-    logits = onnx_logits(path, tokenizer, predictions.texts, max_length=max_length)
+    max_length = stored_max_length(tokenizer, model.config)
+    runtime = OnnxRuntime(path, precision)
+    logits = compute_logits(runtime, tokenizer, predictions.texts, max_length=max_length)
     y_prob = expit(logits.astype(np.float64))
-    y_pred = Decisions.of_config(model, "the model").decide(y_prob)
+    y_pred = Decisions.of_config(model.config, "the model").decide(y_prob)
     return {
         "file": f"onnx/{path.name}",
         "bytes": path.stat().st_size,

@@ -16,13 +16,14 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.arguments import ProjectArguments
 from movie_genres.checkpoints import find_damage, write_manifest
-from movie_genres.classifier import default_device, predict_logits
+from movie_genres.classifier import default_device
 from movie_genres.devices import autocast, weights_are_sharded
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import captured_features, final_linear, fit_probe, set_head
 from movie_genres.layers import captured_states, upper_part
 from movie_genres.loading import Prepared, token_lengths
 from movie_genres.run import RunFolder
+from movie_genres.runtimes import predict_logits
 from movie_genres.states import FilmStates, RowsFile, fits_on_disk
 
 _BATCH = 32

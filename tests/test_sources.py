@@ -18,7 +18,7 @@ from conftest import made_up_films
 from movie_genres.errors import InputError
 from movie_genres.genres import GenreAliases, GenreFormat
 from movie_genres.records import Malformed
-from movie_genres.sources import Asked, Source, read_sources, read_table, with_text_fields
+from movie_genres.sources import Asked, Source, read_sources, with_text_fields
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
@@ -321,11 +321,3 @@ def test_text_fields_go_by_role_over_several_sources(tmp_path: Path) -> None:
         with_text_fields(sources, ["overview", "cast"])
     with pytest.raises(InputError, match="must name the column of the plots too: overview, Plot"):
         with_text_fields(sources, ["title", "tagline"])
-
-
-def test_a_table_for_prediction_keeps_every_row_or_refuses(tmp_path: Path) -> None:
-    (tmp_path / "films.csv").write_text(written_csv(FILMS), newline="")
-    assert len(read_table(tmp_path / "films.csv")) == 60
-    (tmp_path / "films.csv").write_text(written_csv(FILMS) + "1,too,short\n", newline="")
-    with pytest.raises(InputError, match="row 61: fewer fields than the header"):
-        read_table(tmp_path / "films.csv")

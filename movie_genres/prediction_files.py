@@ -1,0 +1,79 @@
+"""Predictions as rows of a CSV, JSON Lines or Parquet file, in parts that are joined in the end.
+
+Columns title, text, genres, probabilities. In CSV the genres stand as prepare_dataset.py reads
+them again, `Action|Crime`, and the probabilities as a JSON object.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movie_genres.classifier import Prediction
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+_COLUMNS = ("title", "text", "genres", "probabilities")
+_PARTS_PER_ROW_GROUP = 10
+"""Of Parquet: enough rows that readers skip and compress well, few enough to hold in memory."""
+
+
+def rows_of(
+    films: Sequence[Mapping[str, str]], predictions: Sequence[Prediction]
+) -> list[dict[str, Any]]:
+    """What is written of films: their title and plot, their genres, all probabilities."""
+    return [
+        {
+            "title": film.get("title", ""),
+            "text": film["plot"],
+            "genres": list(prediction.genres),
+            "probabilities": prediction.probabilities,
+        }
+        for film, prediction in zip(films, predictions, strict=True)
+    ]
+
+
+def write_part(path: Path, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> None:
+    """Write rows in the format of the path's suffix, as `join_parts` takes them."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(labels)), path)
+    elif suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(map(_cells, rows))
+    else:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def join_parts(parts: Sequence[Path], path: Path, labels: Sequence[str]) -> None:
+    """Write one file of several parts, a few of them in memory at a time."""
+    if path.suffix.lower() == ".parquet":
+        with pq.ParquetWriter(path, _schema(labels)) as writer:
+            for first in range(0, len(parts), _PARTS_PER_ROW_GROUP):
+                some = parts[first : first + _PARTS_PER_ROW_GROUP]
+                writer.write_table(pa.concat_tables(map(pq.read_table, some)))
+        return
+    with path.open("wb") as file:
+        if path.suffix.lower() == ".csv":
+            file.write((",".join(_COLUMNS) + "\n").encode())
+        for part in parts:
+            with part.open("rb") as content:
+                shutil.copyfileobj(content, file, 2**20)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    probabilities = json.dumps(row["probabilities"], ensure_ascii=False)
+    return [row["title"], row["text"], "|".join(row["genres"]), probabilities]
+
+
+def _schema(labels: Sequence[str]) -> pa.Schema:
+    text = pa.string()
+    probabilities = pa.struct([(label, pa.float64()) for label in labels])
+    return pa.schema(zip(_COLUMNS, (text, text, pa.list_(text), probabilities), strict=True))

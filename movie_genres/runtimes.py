@@ -1,0 +1,216 @@
+"""Texts -> logits, in batches of similar length: by PyTorch in several precisions, or an ONNX file.
+
+Every logit that is evaluated, published or predicted comes from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+
+from movie_genres.decisions import label_names
+from movie_genres.devices import autocast
+from movie_genres.errors import InputError
+from movie_genres.files import file_sha256
+
+BATCH_TOKENS = {"cpu": 1024}
+"""Tokens of a batch, padding included. What 1,024 of them make between two layers stays in the
+cache of a CPU; batches of 32 long films are slower there than one film after the other."""
+BATCH_TOKENS_ELSEWHERE = 32 * 512
+"""A GPU wants many rows at once."""
+ONNX_FILES = {"float32": "model.onnx", "int8": "model_quantized.onnx"}
+"""By precision, in the folder onnx/ beside the model, as transformers.js expects them."""
+ONNX_REQUIREMENTS = "requirements-onnx.txt"
+
+
+class Runtime(Protocol):
+    """What computes the logits of a batch."""
+
+    name: str
+    """And precision."""
+    n_labels: int
+    batch_tokens: int
+    """Tokens of a batch that suit it."""
+
+    def logits(self, padded: BatchEncoding) -> np.ndarray:
+        """float32, shape (n_rows, n_labels), of numpy arrays as the tokenizer names them."""
+
+    def weights_sha256(self) -> str:
+        """Of all numbers that the logits depend on."""
+
+
+class TorchRuntime:
+    """A model by PyTorch, on the device where it lies.
+
+    Args:
+        model: Is set to evaluation.
+        precision: float32, bf16 or fp16 (autocast; the weights stay float32).
+    """
+
+    def __init__(self, model: PreTrainedModel, precision: str = "float32") -> None:
+        self.model = model.eval()
+        self.precision = precision
+        self.name = f"PyTorch in {precision}"
+        self.n_labels = len(label_names(model.config))
+        self.batch_tokens = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS_ELSEWHERE)
+        self._device = model.device  # a tuned model has no parameters left to tell
+
+    @classmethod
+    def tuned(cls, model: PreTrainedModel, precision: str) -> TorchRuntime:
+        """For a model that only predicts from now on: on a CPU its modules are changed for speed.
+
+        In float32 the Linears go by oneDNN, as they do in bf16 anyway: it uses AVX-512 on every
+        CPU that has it, PyTorch's MKL not on those of AMD. In bf16 attention goes by plain matrix
+        products, which are computed in bf16; the fused kernel of the CPU is not.
+        """
+        runtime = cls(model, precision)
+        if model.device.type == "cpu" and torch.backends.mkldnn.is_available():
+            if precision == "float32":
+                _use_onednn(model)
+            elif precision == "bf16":
+                model.set_attn_implementation("eager")
+        return runtime
+
+    @torch.inference_mode()
+    def logits(self, padded: BatchEncoding) -> np.ndarray:
+        tensors = {n: torch.from_numpy(values).to(self._device) for n, values in padded.items()}
+        with autocast(self.precision, self._device):
+            logits: torch.Tensor = self.model(**tensors).logits
+        return logits.float().cpu().numpy()
+
+    def weights_sha256(self) -> str:
+        digest = hashlib.sha256(self.model.config.to_json_string().encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update((tensor.to_dense() if tensor.is_mkldnn else tensor).cpu().numpy())
+        return digest.hexdigest()
+
+
+class OnnxRuntime:
+    """An ONNX file by ONNX Runtime, on the CPU.
+
+    In the int8 file the scale of the activations is that of a whole batch, so that a score there
+    depends a little on the other texts of its batch.
+    """
+
+    def __init__(self, path: Path, precision: str) -> None:
+        import onnxruntime
+
+        self.path = path
+        self.name = f"ONNX Runtime in {precision}"
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.enable_mem_pattern = False  # it keeps a plan for every shape that it has met
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+        self._inputs = [entry.name for entry in self._session.get_inputs()]
+        self.n_labels = int(self._session.get_outputs()[0].shape[1])
+        self.batch_tokens = BATCH_TOKENS["cpu"]
+
+    def logits(self, padded: BatchEncoding) -> np.ndarray:
+        arrays = {name: padded[name].astype(np.int64, copy=False) for name in self._inputs}
+        logits: np.ndarray = self._session.run(["logits"], arrays)[0]
+        return logits
+
+    def weights_sha256(self) -> str:
+        return file_sha256(self.path)
+
+
+def check_onnxruntime() -> None:
+    """Raises: InputError: If ONNX Runtime is not installed."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise InputError(f"--onnx needs onnxruntime: python -m pip install -r {ONNX_REQUIREMENTS}")
+
+
+def compute_logits(
+    runtime: Runtime,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    max_length: int,
+    batch_tokens: int | None = None,
+    on_batch: Callable[[int], object] = lambda n_texts: None,
+) -> np.ndarray:
+    """Logits of texts in their order.
+
+    Args:
+        max_length: Tokens after which a text is cut.
+        batch_tokens: Of a batch; None: what suits the runtime.
+        on_batch: Is told the number of texts of each batch that is done.
+
+    Returns:
+        float32, shape (n_texts, n_labels).
+    """
+    outputs = np.empty((len(texts), runtime.n_labels), dtype=np.float32)
+    budget = batch_tokens or runtime.batch_tokens
+    for rows, padded in length_sorted_batches(tokenizer, texts, max_length, budget):
+        outputs[rows] = runtime.logits(padded)
+        on_batch(len(rows))
+    return outputs
+
+
+def predict_logits(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    max_length: int,
+) -> np.ndarray:
+    """Logits of texts by a model as it is, in float32, shape (n_texts, n_labels)."""
+    return compute_logits(TorchRuntime(model), tokenizer, texts, max_length=max_length)
+
+
+def length_sorted_batches(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, batch_tokens: int
+) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
+    """Padded batches of similar length, the longest first, each with the rows it is made of.
+
+    Args:
+        batch_tokens: A batch has as many texts as fit, padding included; one at least.
+    """
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
+    names = [name for name in tokenizer.model_input_names if name in encoded]
+    lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        rows = order[start : start + max(1, batch_tokens // longest)]
+        batch = {name: [encoded[name][row] for row in rows] for name in names}
+        yield rows, tokenizer.pad(batch, return_tensors="np")
+        start += len(rows)
+
+
+class _OneDnnLinear(nn.Module):
+    """A Linear that only predicts, its weights laid out for oneDNN."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        bias = torch.zeros(linear.out_features) if linear.bias is None else linear.bias
+        self.register_buffer("weight", linear.weight.detach().to_mkldnn())
+        self.register_buffer("bias", bias.detach().to_mkldnn())
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = torch.ops.aten.mkldnn_linear(
+            inputs.to_mkldnn(), self.weight, self.bias
+        ).to_dense()
+        return outputs
+
+
+def _use_onednn(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        # Subclasses may be read otherwise than by being called.
+        if type(child) is nn.Linear:
+            setattr(module, name, _OneDnnLinear(child))
+        else:
+            _use_onednn(child)
