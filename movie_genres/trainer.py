@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from movie_genres.arguments import films_per_step
 from movie_genres.callbacks import EpochOfSampler
@@ -30,6 +31,8 @@ class FilmTrainer(Trainer):
 
     def __init__(self, *args: Any, seconds_before: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The stock way to remove older checkpoints does so before the new one is complete.
+        self.checkpoints_kept, self.args.save_total_limit = self.args.save_total_limit, None
         self.seconds_before = seconds_before
         self._started = time.perf_counter()
         self.train_lengths = film_lengths(self.train_dataset)
@@ -73,8 +76,21 @@ class FilmTrainer(Trainer):
         """Probing and training so far, this sitting and those before it."""
         return self.seconds_before + time.perf_counter() - self._started
 
-    def continue_clock(self, seconds: float) -> None:
-        self.seconds_before, self._started = seconds, time.perf_counter()
+    def was_stopped_early(self, checkpoint: Path) -> bool:
+        """Let the clock go on from a checkpoint; if training had come to its end, load its best.
+
+        The Trainer would forget that it was stopped early, and train one more epoch.
+        """
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        seconds = [log["seconds"] for log in state.log_history]
+        self.seconds_before = max([self.seconds_before, *seconds])
+        self._started = time.perf_counter()
+        control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+        if not (control.get("should_training_stop") and state.best_model_checkpoint):
+            return False
+        self.state = state
+        self._load_best_model()
+        return True
 
 
 def film_lengths(films: Dataset | FilmStates) -> np.ndarray:
