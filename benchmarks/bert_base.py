@@ -82,8 +82,10 @@ def measure(args: argparse.Namespace, setting: str, precision: str) -> dict[str,
     devices.use_all_cores(1)
     torch.manual_seed(0)
     device = default_device()
-    config = BertConfig(num_hidden_layers=args.layers, num_labels=GENRES)
-    model = BertForSequenceClassification(config).to(device).train()
+    config = BertConfig(num_hidden_layers=args.layers)
+    config.num_labels = GENRES
+    model = BertForSequenceClassification(config).train()
+    model.to(device)
     freeze_lower(model, float(SETTINGS[setting]["frozen_share"]))
     if SETTINGS[setting]["checkpointing"]:
         model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -54,6 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
 
 def main(argv: Sequence[str] | None = None) -> int:
     args, flags = parse_args(argv)
+    args.seeds = list(dict.fromkeys(args.seeds))
     # A wrong flag is told before hours of work.
     find_encoder(args.model_name_or_path)
     parse_finetune_args(["--max-length", str(args.max_length), *flags])
@@ -68,9 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = run_missing(comparison, args.seeds, args.recipes)
     outcomes = comparison.outcomes(args.seeds, args.recipes)
     if outcomes:
-        command = (
-            f"python -m benchmarks.compare {shlex.join(sys.argv[1:] if argv is None else argv)}"
-        )
+        given = sys.argv[1:] if argv is None else argv
+        command = shlex.join(["python", "-m", "benchmarks.compare", *given])
         report = render(comparison, outcomes, command, failed)
         (output / "RESULTS.md").write_text(report, encoding="utf-8")
         figure = plot_comparison(outcomes)

@@ -24,6 +24,11 @@ SCORES = {
     "subset accuracy": "subset_accuracy",
 }
 NONE = "–"
+SIMPLETRANSFORMERS = (
+    "- simpletransformers 0.70.8 installs beside datasets 5.2.0 and cannot train with it: it makes "
+    'a tensor of `dataset["labels"]`, no longer a list (TypeError: only integer tensors of '
+    "a single element can be converted to an index)."
+)
 
 
 @dataclass(frozen=True)
@@ -276,6 +281,9 @@ def _notes(comparison: Comparison, outcomes: Outcomes) -> list[str]:
         "other's final one or more, by the other's seconds, median over seeds. The fitted "
         "probe, which training starts from, is (f)'s first evaluation.",
     ]  # fmt: skip
+    if "setfit" not in outcomes:
+        lines.append("- (e): setfit was not run here (`--recipes setfit`).")
+    lines.append(SIMPLETRANSFORMERS)
     tuning = comparison.tuning()
     if "tuned" in outcomes and tuning:
         facts = next(iter(outcomes["tuned"].values()))["facts"]

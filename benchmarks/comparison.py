@@ -74,7 +74,8 @@ class Comparison:
         Raises:
             InputError: If it was not: its results would not compare.
         """
-        if self._settings.is_file():
+        there = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        if self._settings.is_file() and len(there) > 1:  # else nothing has come of it
             before, now = asdict(self.settings()), asdict(wanted)
             for name, value in now.items():
                 if before[name] != value:
@@ -83,7 +84,7 @@ class Comparison:
                         f"asked is {value!r}; name another folder"
                     )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if there - {self._settings.name} or (self.path.exists() and not self.path.is_dir()):
             raise InputError(f"--work-dir {self.path} holds something else; name another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self._settings, asdict(wanted))

@@ -163,20 +163,24 @@ def count_flops(trainer: finetune.GenreTrainer, row: int) -> int:
 def plain_rate(trainer: finetune.GenreTrainer) -> float:
     """FLOP/s of the layers' weights times as many tokens as a batch has, nothing else."""
     tokens = int(trainer.args.train_batch_size * trainer.train_lengths.mean())
-    dtype = {True: torch.bfloat16}.get(trainer.args.bf16, torch.float32)
-    dtype = torch.float16 if trainer.args.fp16 else dtype
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision(trainer), torch.float32)
     model: Any = trainer.model
     shapes = [
-        tuple(module.weight.shape)
+        (module.out_features, module.in_features)
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and ".layer" in name and module.weight.requires_grad
     ]
     flops = seconds = 0.0
     for shape in set(shapes):
-        took = time_products(tokens, *shape, dtype, trainer.args.device) * shapes.count(shape)
-        flops += 3 * 2.0 * tokens * shape[0] * shape[1] * shapes.count(shape)
-        seconds += took
+        n_out, n_in = shape
+        took = time_products(tokens, n_out, n_in, dtype, trainer.args.device)
+        seconds += took * shapes.count(shape)
+        flops += 3 * 2.0 * tokens * n_out * n_in * shapes.count(shape)
     return flops / seconds
+
+
+def precision(trainer: finetune.GenreTrainer) -> str:
+    return "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32"
 
 
 def time_products(
@@ -200,8 +204,7 @@ def time_products(
 def report(
     clock: Clock, total: float, flops: float, rate: float, trainer: finetune.GenreTrainer
 ) -> str:
-    precision = "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32"
-    lines = [f"{describe(machine())}, {precision}", "", "| part | seconds | share |",
+    lines = [f"{describe(machine())}, {precision(trainer)}", "", "| part | seconds | share |",
              "|---|---:|---:|"]  # fmt: skip
     known = dict(sorted(clock.seconds.items(), key=lambda item: -item[1]))
     for name, seconds in (known | {"everything else": total - sum(known.values())}).items():

@@ -184,6 +184,13 @@ def test_a_folder_of_other_flags_is_refused(comparison: Comparison) -> None:
         comparison.start(Settings("films.csv", "default", 64, 10, []))
 
 
+def test_a_source_that_could_not_be_prepared_can_be_given_again_corrected(tmp_path: Path) -> None:
+    found = Comparison(tmp_path / "work")
+    found.start(Settings("misspelt.csv", "default", 128, 10, []))
+    found.start(SETTINGS)
+    assert found.settings().source == "films.csv"
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="holds something else"):
