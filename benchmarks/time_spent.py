@@ -34,6 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import finetune
 from benchmarks.machine import describe, machine
 from movie_genres import probing
+from movie_genres.command_line import exit_code
 
 COUNTED_FILMS = 6
 SECONDS_PER_PRODUCT = 0.3
@@ -127,9 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         stack.enter_context(patch.object(finetune, "finish", count_and_finish))
         began = time.perf_counter()
-        finetune.main(
+        code = finetune.main(
             ["--dataset-dir", args.dataset_dir, "--output-dir", str(Path(folder) / "run"), *flags]
         )
+        if code:
+            return code  # it was stopped
         total = time.perf_counter() - began - clock.seconds.pop(_COUNTING)
     print("\n" + report(clock, total, sum(counts), plain_rate(trainers[0]), trainers[0]))
     return 0
@@ -224,4 +227,4 @@ def report(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))
