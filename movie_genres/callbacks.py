@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from transformers import ProgressCallback, Trainer, TrainerCallback
+from transformers import ProgressCallback, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from movie_genres.files import write_json
@@ -84,9 +84,14 @@ def describe(logs: dict[str, Any], state: Any) -> str | None:
 
 
 class EvaluationFiles(TrainerCallback):
-    """After each evaluation: its scores and confusion matrices as JSON, and in TensorBoard."""
+    """After each evaluation: time, scores and confusion matrices as JSON, and in TensorBoard.
 
-    def __init__(self, trainer: Trainer, folder: Path) -> None:
+    Args:
+        trainer: A `FilmTrainer`, whose clock is read.
+        folder: For the files.
+    """
+
+    def __init__(self, trainer: Any, folder: Path) -> None:
         self.trainer = trainer
         self.folder = folder
 
@@ -114,6 +119,7 @@ class EvaluationFiles(TrainerCallback):
             {
                 "step": state.global_step,
                 "epoch": state.epoch,
+                "seconds": round(self.trainer.seconds(), 1),
                 "metrics": metrics,
                 "confusion": confusion,
             },

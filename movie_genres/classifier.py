@@ -32,6 +32,9 @@ LOADING_ERRORS = (
 )  # fmt: skip
 """What transformers raises for a folder that is no model, or a broken one."""
 
+_TEXTS_AT_ONCE = 10_000
+"""Are tokenised: their tokens, as lists, take some kilobytes each."""
+
 
 def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -74,18 +77,22 @@ def length_sorted_batches(
     batch_size: int,
     tensors: str,
 ) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
-    """Padded batches of similar length, the longest first, each with the rows it is made of.
+    """Padded batches of similar length, each with the rows it is made of.
+
+    The longest come first among each `_TEXTS_AT_ONCE` texts.
 
     Args:
         tensors: "pt" or "np".
     """
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
-    names = [name for name in tokenizer.model_input_names if name in encoded]
-    order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = {name: [encoded[name][row] for row in rows] for name in names}
-        yield rows, tokenizer.pad(batch, return_tensors=tensors)
+    for first in range(0, len(texts), _TEXTS_AT_ONCE):
+        some = list(texts[first : first + _TEXTS_AT_ONCE])
+        encoded = tokenizer(some, truncation=True, max_length=max_length)
+        names = [name for name in tokenizer.model_input_names if name in encoded]
+        order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = {name: [encoded[name][row] for row in rows] for name in names}
+            yield first + rows, tokenizer.pad(batch, return_tensors=tensors)
 
 
 @dataclass(frozen=True)

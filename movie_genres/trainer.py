@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
 from transformers import Trainer, TrainerState
@@ -33,6 +34,8 @@ class FilmTrainer(Trainer):
         super().__init__(*args, **kwargs)
         # The stock way to remove older checkpoints does so before the new one is complete.
         self.checkpoints_kept, self.args.save_total_limit = self.args.save_total_limit, None
+        # Else the stock loop copies all earlier batches at each new one: hours for a million films.
+        self.args.eval_do_concat_batches = False
         self.seconds_before = seconds_before
         self._started = time.perf_counter()
         self.train_lengths = film_lengths(self.train_dataset)
@@ -62,6 +65,24 @@ class FilmTrainer(Trainer):
             multiple=together if self.args.world_size > 1 else 1,
         )
         return self.sampler
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock step; of it, no more is kept than logits, and labels as bytes."""
+        loss, logits, labels = super().prediction_step(*args, **kwargs)
+        if isinstance(logits, tuple):
+            logits = logits[0]  # behind them, the hidden states that a config may ask for
+        # 0, 1 and UNKNOWN; soft labels are for training only.
+        return loss, logits, None if labels is None else labels.to(torch.int8)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock loop; predictions and labels in one array each."""
+        found: Any = super().evaluation_loop(*args, **kwargs)
+        if found.predictions is None:
+            return found
+        return found._replace(
+            predictions=np.concatenate(found.predictions),
+            label_ids=np.concatenate(found.label_ids),
+        )
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
