@@ -23,8 +23,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from benchmarks.machine import describe, machine
 
+from benchmarks.machine import describe, machine
 from movie_genres.figure_style import BLUE, ORANGE, STYLE
 
 ROOT = Path(__file__).parent.parent

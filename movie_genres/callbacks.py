@@ -119,7 +119,7 @@ class EvaluationFiles(TrainerCallback):
             {
                 "step": state.global_step,
                 "epoch": state.epoch,
-                "seconds": round(self.trainer.seconds(), 1),
+                "seconds": round(self.trainer.seconds(), 3),
                 "metrics": metrics,
                 "confusion": confusion,
             },

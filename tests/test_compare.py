@@ -246,7 +246,7 @@ def test_the_curve_of_a_run_is_that_of_its_evaluations(finished_run: Path) -> No
     points = evaluation_curve(finished_run / "evaluations")
     assert [epoch for _, epoch, _ in points] == [1.0, 2.0]
     total = json.loads((finished_run / "metrics.json").read_text())["train"]["seconds"]
-    assert 0 < points[0][0] < points[1][0] <= total
+    assert 0 < points[0][0] < points[1][0] < total + 0.1  # which is rounded
 
 
 def test_embeddings_are_normalised_means_over_the_tokens(tiny_encoder: Path) -> None:
