@@ -160,6 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.process_index == 0:
             print(f"{stop}; the same command goes on from there", flush=True)
         return stop.exit_code
+    except KeyboardInterrupt:  # outside of the trainings
+        if args.process_index == 0:
+            print("what was finished is kept: the same command goes on from there", flush=True)
+        raise
     if repository is not None:
         print()
         publish_run(run.path, repository.target.repo_id, repository)
@@ -174,10 +178,11 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     encoder = find_encoder(project.model_name_or_path)
     run = RunFolder(Path(args.output_dir or "runs/demo"))
     check_best_metric(args)
-    record = run_record(project, args, prepared)
+    record = run_record(project, args, prepared, encoder)
     run.check(record, overwrite=project.overwrite)
     if not project.overwrite and (metrics := run.metrics()) is not None:
         if args.process_index == 0:
+            run.clear()
             print(f"{run.path} is complete (--overwrite starts afresh)\n")
             print(closing_words(metrics, run.path))
         return run
@@ -227,9 +232,9 @@ def train_members(job: Job) -> tuple[PreTrainedModel, list[TrainingFacts]]:
             part = start.model if model is job.loaded.model else model
             if trainer.is_world_process_zero():
                 member.save(trained_weights(part), training_facts(trainer.state, trainer.seconds()))
-                if project.soup > 1:
-                    shutil.rmtree(str(trainer.args.output_dir))
             args.distributed_state.wait_for_everyone()
+        if project.soup > 1 and args.process_index == 0:
+            shutil.rmtree(run.training(number), ignore_errors=True)  # its checkpoints
         seconds = member.load()[1].seconds
     members = [run.member(number).load() for number in range(1, project.soup + 1)]
     if args.process_index == 0:
@@ -244,9 +249,9 @@ def build_trainer(job: Job, start: Start, number: int, seconds: float) -> GenreT
         number: Which, from 1: each has another order of the films.
         seconds: What the run has taken so far.
     """
-    project, folder = job.project, f"training-{number}" if job.project.soup > 1 else ""
-    args = copy.copy(job.args)
-    args.output_dir = str(job.run.checkpoints / folder)
+    project, args = job.project, copy.copy(job.args)
+    folder = job.run.training(number) if project.soup > 1 else job.run.checkpoints
+    args.output_dir = str(folder)
     args.seed = (args.seed + _SEED_STEP * (number - 1)) % 2**32
     if project.soup > 1 and args.process_index == 0:
         print(f"training {number} of {project.soup}", flush=True)
@@ -263,8 +268,9 @@ def build_trainer(job: Job, start: Start, number: int, seconds: float) -> GenreT
     )
     for stock in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(stock)
-    trainer.add_callback(ReadableProgress(show_bar=not args.disable_tqdm))
-    trainer.add_callback(EvaluationFiles(trainer, job.run.evaluations / folder))
+    trainer.add_callback(ReadableProgress(not args.disable_tqdm, project.soup - number))
+    evaluations = job.run.evaluations / folder.relative_to(job.run.checkpoints)
+    trainer.add_callback(EvaluationFiles(trainer, evaluations))
     if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
     return trainer
@@ -282,18 +288,9 @@ def train(trainer: GenreTrainer) -> None:
         remove_damaged(restart)
     trainer.accelerator.wait_for_everyone()
     if restart.checkpoint is not None:
-        state = transformers.TrainerState.load_from_json(
-            str(restart.checkpoint / "trainer_state.json")
-        )
-        seconds = [log["seconds"] for log in state.log_history]
-        trainer.continue_clock(max([trainer.seconds_before, *seconds]))
         if trainer.is_world_process_zero():
             print(f"going on from {restart.checkpoint}", flush=True)
-        control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
-        if control.get("should_training_stop") and state.best_model_checkpoint:
-            # It was stopped early; the Trainer would forget that and train one more epoch.
-            trainer.state = state
-            trainer._load_best_model()
+        if trainer.was_stopped_early(restart.checkpoint):
             return
     checkpoints = SafeCheckpoints(trainer)
     trainer.add_callback(checkpoints)
@@ -331,7 +328,7 @@ def finish(job: Job, model: PreTrainedModel, trainings: Sequence[TrainingFacts])
         model_facts(job.args, project, run.path, job.encoder, facts),
         sweep,
     )
-    shutil.rmtree(run.first_pass, ignore_errors=True)
+    run.clear()
     print(closing_words(results.metrics(), run.path))
 
 

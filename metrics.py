@@ -62,10 +62,14 @@ class GenreMetrics:
 
         Args:
             prediction: `EvalPrediction` with logits and multi-hot labels (`losses.UNKNOWN` where
-                unknown), both of shape (n_samples, n_labels).
+                unknown), both of shape (n_samples, n_labels), or lists of such batches.
         """
-        y_true = restore_unknown(np.asarray(prediction.label_ids))
-        y_prob = expit(np.asarray(prediction.predictions, dtype=np.float64))
+        labels, logits = (
+            np.concatenate(given) if isinstance(given, list) else np.asarray(given)
+            for given in (prediction.label_ids, prediction.predictions)
+        )
+        y_true = restore_unknown(labels.astype(np.float32))
+        y_prob = expit(logits.astype(np.float64))
         self.constant = bool(np.ptp(y_prob, axis=0).max() < 1e-4)
         threshold = search_global_threshold(y_true, y_prob)
         y_pred = decide(y_prob, threshold)

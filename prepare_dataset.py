@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from movie_genres import audit
 from movie_genres.cleaning import CleanBatch, Layout, Recipe, batches, clean_batches
@@ -178,11 +180,20 @@ def check_output_dir(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place at the end; gone after an error."""
+    """A folder beside `folder` that takes its place at the end; gone after an error.
+
+    What a killed process has left there is removed.
+    """
     folder = folder.resolve()
     made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    for path in folder.parent.iterdir():
+        left = re.fullmatch(rf"\.{re.escape(folder.name)}-(\d+)-\w+", path.name)
+        # In a container, a process and the one killed before it often have the same number.
+        if left and (int(left[1]) == os.getpid() or not psutil.pid_exists(int(left[1]))):
+            shutil.rmtree(path, ignore_errors=True)
+    prefix = f".{folder.name}-{os.getpid()}-"
+    new = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
         yield new
         new.chmod(0o755)  # mkdtemp makes it private to this user

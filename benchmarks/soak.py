@@ -3,9 +3,11 @@
     python -m benchmarks.soak --kills 20
 
 Made-up films and a random BERT of a few kilobytes: a run takes seconds. Each round starts from
-nothing, is killed by SIGKILL at a moment drawn from the length of a whole run, and is then given
-the same two commands again, which must end with the metrics, thresholds and probabilities of a run
-that no one killed, to the last digit. Ends with 1 if one does not.
+nothing and is killed by SIGKILL: every other one at a moment drawn from the length of a whole run,
+the rest as soon as a file of one of the stages appears, so that short ones have their turn. It is
+then given the same two commands again, which must end with the metrics, thresholds and
+probabilities of a run that no one killed, to the last digit, and with the same files, nothing
+temporary among them. Ends with 1 if one does not.
 
 Each command is a process of its own, forked from one that has imported everything: a fresh one
 spends three quarters of its time on imports, in which there is nothing to lose.
@@ -39,6 +41,15 @@ WORDS = {
     "Horror": ["ghost", "blood", "cellar", "curse"],
     "Western": ["sheriff", "saloon", "desert", "gunfight"],
 }
+STAGES = (
+    ".data-*", "run/checkpoints/soft_labels*", "run/checkpoints/first_pass",
+    "run/checkpoints/probe*", "run/checkpoints/training-1/checkpoint-*",
+    "run/checkpoints/trained-1*", "run/checkpoints/training-2/checkpoint-*",
+    "run/checkpoints/trained-2*", "run/model*", "run/predictions.parquet", "run/README.md",
+)  # fmt: skip
+"""What appears in the course of a run."""
+MOST_DELAY = 0.03
+"""Seconds, after a file appears: what a stage that writes it takes."""
 COMPARED = ("test", "validation", "thresholds", "per_genre", "baselines")
 
 
@@ -65,14 +76,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in range(args.kills):
             if time.monotonic() - began > args.most_seconds:
                 break
-            moment = draw.uniform(0, took)
-            where = kill_once(folder, folder / "round", moment)
+            stage, moment = None, draw.uniform(0, took)
+            if number % 2:
+                stage = STAGES[number // 2 % len(STAGES)]
+                moment = draw.uniform(0, MOST_DELAY)
+            where = kill_once(folder, folder / "round", stage, moment)
             found, _ = run_whole(folder, folder / "round")
             same = found == whole
             different += not same
             moments.append(moment)
-            print(f"{number + 1}: killed after {moment:.1f} s {where}: "
-                  f"{'the same' if same else 'DIFFERENT'}", flush=True)  # fmt: skip
+            begin = f"{moment * 1e3:.0f} ms after {stage}" if stage else f"after {moment:.1f} s"
+            print(f"{number + 1}: killed {begin} {where}: "
+                  f"{'the same' if same else difference(whole, found)}", flush=True)  # fmt: skip
             shutil.rmtree(folder / "round")
     print(f"{len(moments)} kills, {different} with another result, "
           f"{time.monotonic() - began:.0f} s")  # fmt: skip
@@ -119,9 +134,9 @@ def commands(folder: Path, work: Path) -> list[Command]:
                "--min-genre-count", "5", "--num-proc", "2"]  # fmt: skip
     train = ["--model-name-or-path", str(folder / "encoder"), "--dataset-dir", str(work / "data"),
              "--output-dir", str(work / "run"), "--max-length", "32", "--frozen-share", "0.5",
-             "--soup", "2", "--num-train-epochs", "3", "--eval-strategy", "steps",
-             "--eval-steps", "10", "--save-strategy", "steps", "--save-steps", "10",
-             "--learning-rate", "1e-3", "--precision", "float32"]  # fmt: skip
+             "--soup", "2", "--soft-labels", "0.5", "--num-train-epochs", "3",
+             "--eval-strategy", "steps", "--eval-steps", "10", "--save-strategy", "steps",
+             "--save-steps", "10", "--learning-rate", "1e-3", "--precision", "float32"]  # fmt: skip
     return [(prepare_dataset.main, prepare), (finetune.main, train)]
 
 
@@ -153,19 +168,37 @@ def run_whole(folder: Path, work: Path) -> tuple[dict[str, Any], float]:
     predictions = pd.read_parquet(work / "run" / "predictions.parquet")
     outcome = {name: metrics[name] for name in COMPARED}
     outcome["probabilities"] = [values.tolist() for values in predictions["probabilities"]]
+    outcome["files"] = sorted(str(path.relative_to(work)) for path in work.rglob("*"))
     return outcome, time.monotonic() - began
 
 
-def kill_once(folder: Path, work: Path, moment: float) -> str:
-    """Give both commands and kill the one that runs at the moment; what was there by then."""
-    deadline = time.monotonic() + moment
+def difference(whole: dict[str, Any], found: dict[str, Any]) -> str:
+    names = [name for name in whole if whole[name] != found[name]]
+    files = set(whole["files"]) ^ set(found["files"])
+    return f"DIFFERENT in {', '.join(names)} {' '.join(sorted(files))}"
+
+
+def kill_once(folder: Path, work: Path, stage: str | None, moment: float) -> str:
+    """Give both commands and kill the one that runs at the moment; what was there by then.
+
+    Args:
+        folder: Of films and encoder.
+        work: Where the commands write.
+        stage: What must have appeared in it, as a pattern; None: nothing.
+        moment: Seconds after that.
+    """
+    deadline = None if stage else time.monotonic() + moment
     for main, arguments in commands(folder, work):
         process = start(main, arguments)
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.exitcode is None:
+        while process.is_alive() and not (deadline and time.monotonic() >= deadline):
+            if deadline is None and any(work.glob(stage or "*")):
+                deadline = time.monotonic() + moment
+            time.sleep(0.001)
+        if process.is_alive():
             process.kill()
             process.join()
             break
+        process.join()
     run = work / "run"
     names = [path.name for path in [*run.glob("*"), *run.glob("checkpoints/*")]]
     return f"with {', '.join(sorted(names))}" if names else "before training"

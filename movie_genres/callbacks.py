@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from transformers import ProgressCallback, Trainer, TrainerCallback
+from transformers import ProgressCallback, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from movie_genres.files import write_json
 from movie_genres.plots import plot_confusion_matrices
-
-SECONDS_PER_LINE = 60
-"""Where there is no terminal and so no bar: often enough to see that it lives, and a log of hours
-stays readable."""
+from movie_genres.progress import Pace
 
 
 class ReadableProgress(ProgressCallback):
-    """The stock progress bar (none where there is no terminal), with sentences instead of dicts."""
+    """The stock progress bar (none where there is no terminal), with sentences instead of dicts.
 
-    def __init__(self, show_bar: bool) -> None:
+    Args:
+        show_bar: Whether there is a terminal.
+        trainings_left: That follow this one, of as many steps.
+    """
+
+    def __init__(self, show_bar: bool, trainings_left: int = 0) -> None:
         super().__init__()
         self.show_bar = show_bar
-        self.began = self.last_line = time.monotonic()
-        self.first_step = 0
+        self.trainings_left = trainings_left
+        self.pace = Pace()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.began, self.first_step = time.monotonic(), state.global_step
+        self.pace = Pace(state.global_step)
         if self.show_bar:
             super().on_train_begin(args, state, control, **kwargs)
 
@@ -46,23 +47,19 @@ class ReadableProgress(ProgressCallback):
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        logs, now = logs or {}, time.monotonic()
-        line = describe(logs, state)
+        line = describe(logs or {}, state)
         if not state.is_world_process_zero or line is None:
             return
+        if "eval_loss" not in (logs or {}):
+            line += f", {self.remaining(state)} of training left"
         if self.training_bar is not None:
             self.training_bar.write(line)
-        elif "eval_loss" in logs:
+        elif "eval_loss" in (logs or {}) or self.pace.is_due():
             print(line, flush=True)
-        elif now - self.last_line >= SECONDS_PER_LINE:
-            self.last_line = now
-            print(f"{line}, {self.remaining(state, now)} left", flush=True)
 
-    def remaining(self, state: Any, now: float) -> str:
-        """By the pace of this sitting so far, evaluations and checkpoints included."""
-        pace = (now - self.began) / max(1, state.global_step - self.first_step)
-        seconds = round(pace * (state.max_steps - state.global_step))
-        return f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    def remaining(self, state: Any) -> str:
+        """Of all trainings, by the pace of this sitting, evaluations and checkpoints included."""
+        return self.pace.left(state.global_step, state.max_steps * (1 + self.trainings_left))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.training_bar is not None:
@@ -87,9 +84,14 @@ def describe(logs: dict[str, Any], state: Any) -> str | None:
 
 
 class EvaluationFiles(TrainerCallback):
-    """After each evaluation: its scores and confusion matrices as JSON, and in TensorBoard."""
+    """After each evaluation: time, scores and confusion matrices as JSON, and in TensorBoard.
 
-    def __init__(self, trainer: Trainer, folder: Path) -> None:
+    Args:
+        trainer: A `FilmTrainer`, whose clock is read.
+        folder: For the files.
+    """
+
+    def __init__(self, trainer: Any, folder: Path) -> None:
         self.trainer = trainer
         self.folder = folder
 
@@ -117,6 +119,7 @@ class EvaluationFiles(TrainerCallback):
             {
                 "step": state.global_step,
                 "epoch": state.epoch,
+                "seconds": round(self.trainer.seconds(), 3),
                 "metrics": metrics,
                 "confusion": confusion,
             },

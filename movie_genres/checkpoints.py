@@ -1,6 +1,6 @@
-"""Checkpoints that can be trusted: complete and undamaged, or not used.
+"""Checkpoints, and other results that a run keeps: complete and undamaged, or not used.
 
-A checkpoint is complete once it holds a manifest with the SHA-256 of each of its files, which is
+Each is a folder, complete once it holds a manifest with the SHA-256 of each of its files, which is
 written last. What a killed process left half-written has none; what a disk damaged does not match.
 """
 
@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from accelerate import PartialState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from movie_genres.files import file_sha256, write_json
+from movie_genres.files import file_sha256, replace_folder, write_json, written_whole
 
 MANIFEST = "manifest.json"
 
@@ -34,6 +37,8 @@ def find_damage(checkpoint: Path) -> str | None:
     except FileNotFoundError:
         return "it was not written to its end"
     except (OSError, ValueError):
+        expected = None
+    if not isinstance(expected, dict) or not expected:
         return f"its {MANIFEST} cannot be read"
     present = _files(checkpoint)
     for name, digest in expected.items():
@@ -42,6 +47,29 @@ def find_damage(checkpoint: Path) -> str | None:
         if file_sha256(present[name]) != digest:
             return f"{name} is damaged"
     return None
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether a result that the run keeps can be used; says so if one is there and cannot.
+
+    All processes must have asked before the first one makes it again.
+    """
+    damage = find_damage(folder)
+    if damage and folder.exists() and PartialState().is_main_process:
+        print(f"{folder} cannot be used and is made again: {damage}", flush=True)
+    return damage is None
+
+
+@contextmanager
+def kept_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write a result into, which then takes the place of `folder`, or is gone."""
+    new = folder.with_name(folder.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    with written_whole(new):
+        yield new
+        write_manifest(new)
+    replace_folder(new, folder)
 
 
 @dataclass(frozen=True)
@@ -63,8 +91,7 @@ def find_restart(folder: Path) -> Restart:
     for checkpoint in sorted(_checkpoints(folder), key=_step, reverse=True):
         damage = find_damage(checkpoint)
         if damage is None:
-            state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-            best = folder / Path(state["best_model_checkpoint"] or checkpoint).name
+            best = _best(checkpoint)
             if best != checkpoint and (why := find_damage(best)):
                 damage = f"the best checkpoint before it, {best.name}, cannot be used: {why}"
         if damage is None:
@@ -78,6 +105,32 @@ def remove_damaged(restart: Restart) -> None:
     for checkpoint, damage in restart.damaged.items():
         print(f"{checkpoint} cannot be used and is removed: {damage}")
         shutil.rmtree(checkpoint)
+
+
+def remove_older(folder: Path, limit: int | None) -> None:
+    """Remove all checkpoints but the newest ones and those that they would end with as the best.
+
+    The stock rotation removes the best one of the last but one, which then is of no use when the
+    last one is damaged; and does so before the last one is complete.
+
+    Args:
+        limit: How many of the newest stay; None or 0: all.
+    """
+    if not limit or limit < 0:
+        return
+    checkpoints = sorted(_checkpoints(folder), key=_step)
+    newest = [path for path in checkpoints if (path / MANIFEST).is_file()][-limit:]
+    for checkpoint in {*checkpoints} - {*newest} - {_best(one) for one in newest}:
+        # The manifest first: what a process leaves that is killed now is no checkpoint.
+        (checkpoint / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(checkpoint)
+
+
+def _best(checkpoint: Path) -> Path:
+    """The best checkpoint at the time of this one; this one where none was kept."""
+    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    # By its name: the run may have been moved.
+    return checkpoint.with_name(Path(state["best_model_checkpoint"] or checkpoint).name)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 from movie_genres.errors import InputError, PublishError, TrainingError
 
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 _REMEDIES = {
     **dict.fromkeys(
@@ -24,15 +26,29 @@ _REMEDIES = {
 }
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what holds for Ctrl-C holds here."""
+
+
 def exit_code(main: Callable[[], int]) -> int:
     """Run a command and turn what went wrong into an exit code.
 
     Returns:
         What `main` returns; 2 after one line on standard error for an `InputError`; 1 after one
         line for what the system refuses (a full disk, a folder that is not writable), a training
-        that went wrong or a Hub that fails; 130 after Ctrl-C. Any other exception is a defect and
-        passes, with its traceback: Python exits with 1.
+        that went wrong or a Hub that fails; 130 after Ctrl-C and 143 after SIGTERM, temporary files
+        removed. Any other exception is a defect and passes, with its traceback: Python exits
+        with 1.
     """
+    owner = os.getpid()
+
+    def terminate(number: int, _: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)  # a worker, forked: its owner cleans up
+        signal.raise_signal(number)
+
+    earlier = signal.signal(signal.SIGTERM, terminate)
     try:
         return main()
     except InputError as error:
@@ -42,9 +58,12 @@ def exit_code(main: Callable[[], int]) -> int:
         remedy = _REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
         print(f"error: {error}{remedy}", file=sys.stderr)
         return EXIT_FAILURE
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as stop:
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        print(f"stopped by {number.name}", file=sys.stderr)
+        return 128 + number
+    finally:
+        signal.signal(signal.SIGTERM, earlier or signal.SIG_DFL)
 
 
 def dashes(argv: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +23,12 @@ from transformers import (
 from movie_genres.classifier import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
 from movie_genres.defaults import ENCODER_HUB_ID, encoder_folder
 from movie_genres.errors import InputError
+from movie_genres.files import file_sha256
 from movie_genres.head import final_linear
 
 DEFAULT_ENCODER = "default"
+_LOADED = (".safetensors", ".bin", ".json", ".txt", ".model")
+"""What an encoder and its tokenizer are read from."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,15 @@ class EncoderName:
     """A Hub id, or None for a local folder."""
     license: str | None
     """A licence identifier of the Hub's list, where it is known."""
+
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the files of a folder; None for a Hub id."""
+        folder = Path(self.path)
+        if not folder.is_dir():
+            return None
+        files = sorted(path for path in folder.iterdir() if path.suffix in _LOADED)
+        digests = {path.name: file_sha256(path) for path in files}
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

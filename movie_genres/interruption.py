@@ -13,9 +13,10 @@ from types import FrameType
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
-from movie_genres.checkpoints import write_manifest
+from movie_genres.checkpoints import remove_older, write_manifest
+from movie_genres.trainer import FilmTrainer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -65,11 +66,13 @@ def stopping_signals() -> Iterator[None]:
 class SafeCheckpoints(TrainerCallback):
     """Declares each checkpoint complete, and writes one more before a signal ends the training.
 
+    Older checkpoints are removed once a new one is complete, and not before.
+
     A second signal, later than `SAME_SIGNAL_SECONDS` after the first, ends the process at once. As
     a context manager it listens to the signals.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: FilmTrainer) -> None:
         self.trainer = trainer
         self.noted = self.stopping_for = 0
         self.noted_at = 0.0
@@ -104,7 +107,9 @@ class SafeCheckpoints(TrainerCallback):
         # Each process has written its own random state.
         self.trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
-            write_manifest(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            folder = Path(str(args.output_dir))
+            write_manifest(folder / f"checkpoint-{state.global_step}")
+            remove_older(folder, self.trainer.checkpoints_kept)
         if self.stopping_for:
             # By an exception, because a stop by `control` evaluates once more and would be kept
             # in the checkpoint as if the training had come to its end.

@@ -15,13 +15,14 @@ from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from movie_genres.arguments import ProjectArguments
-from movie_genres.checkpoints import find_damage, write_manifest
+from movie_genres.checkpoints import is_intact, write_manifest
 from movie_genres.classifier import default_device
 from movie_genres.devices import autocast, weights_are_sharded
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import captured_features, final_linear, fit_probe, set_head
 from movie_genres.layers import captured_states, upper_part
 from movie_genres.loading import Prepared, token_lengths
+from movie_genres.progress import Pace
 from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits
 from movie_genres.states import FilmStates, RowsFile, fits_on_disk
@@ -67,7 +68,7 @@ class FirstPass:
     def make(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Run the pass, unless an earlier sitting has left it whole."""
         process = PartialState()
-        complete = find_damage(self.run.first_pass) is None
+        complete = is_intact(self.run.first_pass)
         process.wait_for_everyone()
         if complete:
             return
@@ -107,7 +108,11 @@ class FirstPass:
             if self.n_frozen is not None:
                 states = stack.enter_context(captured_states(model, self.n_frozen))
             stack.enter_context(autocast(self.precision, model.device))
-            for rows in batches[process.process_index :: process.num_processes]:
+            own, pace = batches[process.process_index :: process.num_processes], Pace()
+            for done, rows in enumerate(own):
+                if process.is_main_process and pace.is_due():
+                    left = pace.left(done, len(own))
+                    print(f"first pass over the {split} split, {left} left", flush=True)
                 model(**_padded(films, rows, tokenizer).to(model.device))
                 if split == "train":
                     features_file.write(rows, features[-1].cpu().numpy()[:, None])
@@ -160,38 +165,28 @@ def _padded(films: Dataset, rows: np.ndarray, tokenizer: PreTrainedTokenizerBase
     return tokenizer.pad([films[int(row)] for row in rows], return_tensors="pt")
 
 
-def start_head(
-    model: PreTrainedModel,
+def make_probe(
     first_pass: FirstPass,
     y: np.ndarray,
     inverse_penalty: float,
     pos_weight: np.ndarray,
     seconds: float,
-) -> float:
-    """Give the model the head of a linear probe, the same one on every process.
+) -> None:
+    """Fit the linear probe whose weights the head starts from, and keep it.
 
     Args:
-        model: That has not trained yet.
-        first_pass: With the features; a probe that is beside it already is used again.
+        first_pass: With the features.
         y: Labels of the training split, NaN where unknown, shape (n_films, n_labels).
         inverse_penalty: `C` of the logistic regressions.
         pos_weight: Class weights, shape (n_labels,).
         seconds: That the pass took.
-
-    Returns:
-        The seconds that pass and probe took when the probe was made.
     """
-    run, process, began = first_pass.run, PartialState(), time.perf_counter()
-    if process.is_main_process and not run.probe.is_file():
-        features = first_pass.features.read_all()
-        head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
-        seconds += time.perf_counter() - began
-        run.save_probe(head, seconds)
-        print(f"the head starts from a probe ({seconds:.0f} s)", flush=True)
-    process.wait_for_everyone()
-    head, seconds = run.load_probe()
-    set_head(model, head)
-    return seconds
+    began = time.perf_counter()
+    features = first_pass.features.read_all()
+    head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
+    seconds += time.perf_counter() - began
+    first_pass.run.save_probe(head, seconds)
+    print(f"the head starts from a probe ({seconds:.0f} s)", flush=True)
 
 
 def probe_logits(

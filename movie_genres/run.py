@@ -16,18 +16,23 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from movie_genres.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.checkpoints import is_intact, kept_folder
+from movie_genres.encoder import EncoderName
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.head import LinearHead
 from movie_genres.loading import Prepared
 from movie_genres.soup import MemberFolder
 
-_VERSIONS = ("torch", "transformers", "datasets", "accelerate", "scikit-learn", "huggingface-hub")
+_COMPUTING = ("torch", "transformers", "accelerate", "scikit-learn")
+"""Packages that the numbers come from."""
+_OTHERS = ("datasets", "huggingface-hub")
 
-FORMAT = 3
+FORMAT = 4
 """Of a run folder; another one is not read."""
 
 _RECORD = "args.json"
+_PROBABILITIES, _HEAD = "probabilities.npy", "head.safetensors"
 _OUTPUTS = (
     "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
     "checkpoints",
@@ -69,7 +74,7 @@ class RunFolder:
 
     @property
     def probe(self) -> Path:
-        return self.checkpoints / "probe.safetensors"
+        return self.checkpoints / "probe"
 
     @property
     def first_pass(self) -> Path:
@@ -79,10 +84,28 @@ class RunFolder:
         """Where the result of a training stands, from 1."""
         return MemberFolder(self.checkpoints / f"trained-{number}")
 
+    def training(self, number: int) -> Path:
+        """Where the checkpoints of a training stand, from 1, if there are several."""
+        return self.checkpoints / f"training-{number}"
+
+    def clear(self) -> None:
+        """Remove what only a run that is not complete needs, and is large."""
+        shutil.rmtree(self.first_pass, ignore_errors=True)
+
     def metrics(self) -> dict[str, Any] | None:
-        """The content of metrics.json, which is written last; None if the run is not complete."""
+        """The content of metrics.json, which is written last; None if the run is not complete.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
         path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except ValueError:
+            raise InputError(
+                f"{path} is damaged; remove it, and the same command makes it again from what is "
+                "beside it"
+            ) from None
 
     def check(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
         """See whether the run can start or go on here; changes nothing.
@@ -93,7 +116,8 @@ class RunFolder:
 
         Raises:
             InputError: If the path is no folder, holds something else, or a run of other arguments
-                or data (unless it is to be replaced).
+                or data, or an unfinished one of other processes or versions (unless it is to be
+                replaced).
         """
         if not self.path.exists():
             return
@@ -108,6 +132,8 @@ class RunFolder:
                     "--overwrite to start afresh, or another --output-dir"
                 )
             different = _differences(old, record)
+            if not (self.path / "metrics.json").is_file():
+                different += _other_circumstances(old, record)
         except InputError:
             raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -136,40 +162,44 @@ class RunFolder:
 
     def soft_labels(self, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The teacher's probabilities, made by the first process and kept for all and for later."""
-        path, process = self.checkpoints / "soft_labels.npy", PartialState()
-        if process.is_main_process and not path.is_file():
-            new = path.with_suffix(".new.npy")
-            np.save(new, make(), allow_pickle=False)
-            new.replace(path)
+        folder, process = self.checkpoints / "soft_labels", PartialState()
+        intact = is_intact(folder)
         process.wait_for_everyone()
-        return np.load(path, allow_pickle=False)
+        if process.is_main_process and not intact:
+            with kept_folder(folder) as new:
+                np.save(new / _PROBABILITIES, make(), allow_pickle=False)
+        process.wait_for_everyone()
+        return np.load(folder / _PROBABILITIES, allow_pickle=False)
 
     def save_probe(self, head: LinearHead, seconds: float) -> None:
         """Keep the head that training starts from: for resuming, and as a baseline."""
-        new = self.probe.with_suffix(".new")
-        save_file(
-            {"weight": head.weight, "bias": head.bias, "seconds": np.array([seconds])}, str(new)
-        )
-        new.replace(self.probe)
+        made = {"weight": head.weight, "bias": head.bias, "seconds": np.array([seconds])}
+        with kept_folder(self.probe) as new:
+            save_file(made, str(new / _HEAD))
 
     def load_probe(self) -> tuple[LinearHead, float]:
         """The head and the seconds that it took."""
-        with safe_open(str(self.probe), framework="numpy") as file:
+        with safe_open(str(self.probe / _HEAD), framework="numpy") as file:
             head = LinearHead(file.get_tensor("weight"), file.get_tensor("bias"))
             return head, float(file.get_tensor("seconds")[0])
 
 
 def run_record(
-    project: ProjectArguments, args: FinetuneArguments, prepared: Prepared
+    project: ProjectArguments,
+    args: FinetuneArguments,
+    prepared: Prepared,
+    encoder: EncoderName,
 ) -> dict[str, Any]:
-    """Every argument of the run, package versions, labels and the dataset's fingerprint."""
+    """Every argument of the run, and what else its result depends on."""
     training = {k: v for k, v in args.to_dict().items() if not k.endswith("_token")}
     return {
         "format": FORMAT,
         "project": asdict(project),
         "training": json.loads(json.dumps(training, default=str)),
         "dataset": {"fingerprint": prepared.fingerprint, "labels": prepared.labels},
-        "versions": {name: version(name) for name in _VERSIONS},
+        "encoder": encoder.fingerprint(),
+        "processes": args.world_size,
+        "versions": {name: version(name) for name in (*_COMPUTING, *_OTHERS)},
     }
 
 
@@ -184,4 +214,18 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         found.append("genres (another label list)")
     elif old["dataset"]["fingerprint"] != new["dataset"]["fingerprint"]:
         found.append("data (the prepared dataset has changed)")
+    if old["encoder"] != new["encoder"]:
+        found.append("weights (the encoder's files have changed)")
+    return found
+
+
+def _other_circumstances(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What an unfinished run cannot go on with: its end would be neither run's."""
+    found = []
+    if old["processes"] != new["processes"]:
+        found.append(f"number of processes ({old['processes']} there, {new['processes']} now)")
+    for name in _COMPUTING:
+        before, now = old["versions"][name], new["versions"][name]
+        if before != now:
+            found.append(f"version of {name} ({before} there, {now} installed)")
     return found

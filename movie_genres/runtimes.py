@@ -29,6 +29,8 @@ BATCH_TOKENS_ELSEWHERE = 32 * 512
 ONNX_FILES = {"float32": "model.onnx", "int8": "model_quantized.onnx"}
 """By precision, in the folder onnx/ beside the model, as transformers.js expects them."""
 ONNX_REQUIREMENTS = "requirements-onnx.txt"
+_TEXTS_AT_ONCE = 10_000
+"""Are tokenised: their tokens, as lists, take some kilobytes each."""
 
 
 class Runtime(Protocol):
@@ -173,22 +175,26 @@ def predict_logits(
 def length_sorted_batches(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, batch_tokens: int
 ) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
-    """Padded batches of similar length, the longest first, each with the rows it is made of.
+    """Padded batches of similar length, each with the rows it is made of.
+
+    The longest come first among each `_TEXTS_AT_ONCE` texts.
 
     Args:
         batch_tokens: A batch has as many texts as fit, padding included; one at least.
     """
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
-    names = [name for name in tokenizer.model_input_names if name in encoded]
-    lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        rows = order[start : start + max(1, batch_tokens // longest)]
-        batch = {name: [encoded[name][row] for row in rows] for name in names}
-        yield rows, tokenizer.pad(batch, return_tensors="np")
-        start += len(rows)
+    for first in range(0, len(texts), _TEXTS_AT_ONCE):
+        some = list(texts[first : first + _TEXTS_AT_ONCE])
+        encoded = tokenizer(some, truncation=True, max_length=max_length)
+        names = [name for name in tokenizer.model_input_names if name in encoded]
+        lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            longest = max(1, int(lengths[order[start]]))
+            rows = order[start : start + max(1, batch_tokens // longest)]
+            batch = {name: [encoded[name][row] for row in rows] for name in names}
+            yield first + rows, tokenizer.pad(batch, return_tensors="np")
+            start += len(rows)
 
 
 class _OneDnnLinear(nn.Module):

@@ -7,7 +7,6 @@ the models, in one model: "model soups", Wortsman et al. 2022, arXiv:2203.05482.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from movie_genres.checkpoints import find_damage, write_manifest
-from movie_genres.files import replace_folder, write_json, written_whole
+from movie_genres.checkpoints import is_intact, kept_folder
+from movie_genres.files import write_json
 
 Weights = dict[str, torch.Tensor]
 
@@ -67,19 +66,14 @@ class MemberFolder:
     path: Path
 
     def is_complete(self) -> bool:
-        return find_damage(self.path) is None
+        return is_intact(self.path)
 
     def save(self, weights: Weights, facts: TrainingFacts) -> None:
         """Write both; they appear whole or not at all."""
-        new = self.path.with_name(self.path.name + ".new")
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        with written_whole(new):
+        with kept_folder(self.path) as new:
             whole = {name: weight.contiguous() for name, weight in weights.items()}
             save_file(whole, new / _WEIGHTS)
             write_json(new / _FACTS, asdict(facts))
-            write_manifest(new)
-        replace_folder(new, self.path)
 
     def load(self) -> tuple[Weights, TrainingFacts]:
         facts = json.loads((self.path / _FACTS).read_text(encoding="utf-8"))

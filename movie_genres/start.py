@@ -12,10 +12,12 @@ from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from movie_genres.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.checkpoints import is_intact
 from movie_genres.encoder import LoadedEncoder
+from movie_genres.head import set_head
 from movie_genres.layers import freeze_lower
 from movie_genres.loading import Prepared, by_length, notes_on_genres, tokenize
-from movie_genres.probing import plan_first_pass, start_head
+from movie_genres.probing import make_probe, plan_first_pass
 from movie_genres.run import RunFolder
 from movie_genres.states import FilmStates, collate_states
 from movie_genres.teacher import teacher_probabilities, with_soft_labels
@@ -62,11 +64,16 @@ def make_start(
         films["train"] = with_soft_labels(films["train"], taught, project.soft_labels)
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
     first_pass, upper = plan_first_pass(project, run, films, model, tokenizer, frozen)
-    if upper is not None or (project.probe_c and not run.probe.is_file()):
+    to_probe = bool(project.probe_c) and not is_intact(run.probe)
+    if upper is not None or to_probe:
         first_pass.make(model, tokenizer)
     seconds = time.perf_counter() - began
+    if to_probe and args.process_index == 0:
+        make_probe(first_pass, y, project.probe_c, pos_weight, seconds)
+    args.distributed_state.wait_for_everyone()
     if project.probe_c:
-        seconds = start_head(model, first_pass, y, project.probe_c, pos_weight, seconds)
+        head, seconds = run.load_probe()
+        set_head(model, head)
     if upper is None:
         collate = DataCollatorWithPadding(tokenizer)
         return Start(model, films["train"], films["validation"], collate, seconds)

@@ -13,8 +13,14 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from movie_genres.errors import TrainingError
+
 MOST_OF_DISK = 0.5
 """Of what is free: the rest is for checkpoints, and for others."""
+_NOT_FINITE = (
+    "what the encoder gives for the texts is not finite. Likely causes: an encoder whose weights "
+    "are damaged, fp16 without the range for this model (--precision float32 or bf16)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +48,23 @@ class RowsFile:
             file.truncate(self.n_bytes)
 
     def write(self, rows: Iterable[int], values: Iterable[np.ndarray]) -> None:
-        """Write rows, each of shape (length, width)."""
-        with self.path.open("r+b") as file:
+        """Write rows, each of shape (length, width).
+
+        Raises:
+            TrainingError: If a value is not finite, or beyond the range of the file.
+        """
+        with self.path.open("r+b") as file, np.errstate(over="ignore"):
             for row, value in zip(rows, values, strict=True):
+                kept = np.ascontiguousarray(value, dtype=self.dtype)
+                if not np.isfinite(value).all():
+                    raise TrainingError(_NOT_FINITE)
+                if not np.isfinite(kept).all():
+                    raise TrainingError(
+                        f"what the frozen layers give is beyond the range of {self.dtype}; give "
+                        "--keep-states never"
+                    )
                 file.seek(self._offset(row))
-                file.write(np.ascontiguousarray(value, dtype=self.dtype).tobytes())
+                file.write(kept.tobytes())
 
     def read(self, row: int) -> np.ndarray:
         """One row, shape (length, width)."""

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from movie_genres.arguments import films_per_step
 from movie_genres.callbacks import EpochOfSampler
@@ -30,6 +32,10 @@ class FilmTrainer(Trainer):
 
     def __init__(self, *args: Any, seconds_before: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The stock way to remove older checkpoints does so before the new one is complete.
+        self.checkpoints_kept, self.args.save_total_limit = self.args.save_total_limit, None
+        # Else the stock loop copies all earlier batches at each new one: hours for a million films.
+        self.args.eval_do_concat_batches = False
         self.seconds_before = seconds_before
         self._started = time.perf_counter()
         self.train_lengths = film_lengths(self.train_dataset)
@@ -60,6 +66,24 @@ class FilmTrainer(Trainer):
         )
         return self.sampler
 
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock step; of it, no more is kept than logits, and labels as bytes."""
+        loss, logits, labels = super().prediction_step(*args, **kwargs)
+        if isinstance(logits, tuple):
+            logits = logits[0]  # behind them, the hidden states that a config may ask for
+        # 0, 1 and UNKNOWN; soft labels are for training only.
+        return loss, logits, None if labels is None else labels.to(torch.int8)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The stock loop; predictions and labels in one array each."""
+        found: Any = super().evaluation_loop(*args, **kwargs)
+        if found.predictions is None:
+            return found
+        return found._replace(
+            predictions=np.concatenate(found.predictions),
+            label_ids=np.concatenate(found.label_ids),
+        )
+
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         with written_whole(folder):
@@ -73,8 +97,21 @@ class FilmTrainer(Trainer):
         """Probing and training so far, this sitting and those before it."""
         return self.seconds_before + time.perf_counter() - self._started
 
-    def continue_clock(self, seconds: float) -> None:
-        self.seconds_before, self._started = seconds, time.perf_counter()
+    def was_stopped_early(self, checkpoint: Path) -> bool:
+        """Let the clock go on from a checkpoint; if training had come to its end, load its best.
+
+        The Trainer would forget that it was stopped early, and train one more epoch.
+        """
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        seconds = [log["seconds"] for log in state.log_history]
+        self.seconds_before = max([self.seconds_before, *seconds])
+        self._started = time.perf_counter()
+        control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+        if not (control.get("should_training_stop") and state.best_model_checkpoint):
+            return False
+        self.state = state
+        self._load_best_model()
+        return True
 
 
 def film_lengths(films: Dataset | FilmStates) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Run by test_processes.py under accelerate: the second process of finetune.py comes to harm.
 
 python tests/one_of_two.py OUTPUT_DIR ... (other arguments of finetune.py): it gets SIGTERM before
-step 10, the same command is given again, and a run in another folder then fails before step 3.
+step 10 and the same command is given again; the same of a soup with soft labels, in another folder;
+and a run in a third one then fails before step 3.
 Only what starts the processes anew is not repeated, because that takes most of the time.
 """
 
@@ -14,6 +15,8 @@ from typing import Any
 
 import finetune
 from movie_genres.command_line import exit_code
+
+SOUP = ["--soup", "2", "--soft-labels", "0.5", "--num-train-epochs", "1"]
 
 train_step = finetune.GenreTrainer.training_step
 
@@ -34,7 +37,14 @@ def run(harm: str | None, step: int, *arguments: str) -> int:
     return exit_code(lambda: finetune.main(arguments))
 
 
-folder, arguments = sys.argv[1], sys.argv[2:]
-assert run("SIGTERM", 10, "--output-dir", folder, *arguments) == 128 + signal.SIGTERM
-assert run(None, 0, "--output-dir", folder, *arguments) == 0
-run("failure", 3, "--output-dir", f"{folder}-failed", "--probe-c", "0", *arguments)
+def main(folder: str, *arguments: str) -> None:
+    assert run("SIGTERM", 10, "--output-dir", folder, *arguments) == 128 + signal.SIGTERM
+    assert run(None, 0, "--output-dir", folder, *arguments) == 0
+    soup = ["--output-dir", f"{folder}-soup", *arguments, *SOUP]
+    assert run("SIGTERM", 3, *soup) == 128 + signal.SIGTERM
+    assert run(None, 0, *soup) == 0
+    run("failure", 3, "--output-dir", f"{folder}-failed", "--probe-c", "0", *arguments)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

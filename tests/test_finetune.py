@@ -155,7 +155,11 @@ EVERY_FOUR_STEPS = [
 
 @pytest.mark.parametrize("last_kept", ["checkpoint-10", "checkpoint-12", None])
 def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
-    tiny_arguments: Arguments, finished_run: Path, tmp_path: Path, last_kept: str | None
+    tiny_arguments: Arguments,
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    last_kept: str | None,
 ) -> None:
     # Stopped between two epochs, within one, and before the first checkpoint.
     in_epoch = last_kept == "checkpoint-12"
@@ -169,12 +173,15 @@ def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
     for name in ("metrics.json", "model", "README.md", "figures", "predictions.parquet"):
         target = stopped / name
         shutil.rmtree(target) if target.is_dir() else target.unlink()
+    shutil.rmtree(stopped / "checkpoints" / "trained-1")
     last_step = int(last_kept.split("-")[1]) if last_kept else 0
     for checkpoint in (stopped / "checkpoints").glob("checkpoint-*"):
         if int(checkpoint.name.split("-")[1]) > last_step:
             shutil.rmtree(checkpoint)
-    assert (stopped / "checkpoints" / (last_kept or "probe.safetensors")).exists()
+    assert (stopped / "checkpoints" / (last_kept or "probe")).exists()
+    capsys.readouterr()
     assert finetune.main(tiny_arguments(stopped, *flags)) == 0
+    assert ("going on from" in capsys.readouterr().out) == (last_kept is not None)
     resumed, expected = (read_json(run / "metrics.json") for run in (stopped, whole))
     assert resumed["test"] == expected["test"]
     assert resumed["thresholds"] == expected["thresholds"]

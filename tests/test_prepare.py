@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +197,18 @@ def test_masked_names_are_not_told_to_be_masked(tmp_path: Path) -> None:
         card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
         assert ("--mask-genre-names masks them" in card) == told
     assert all("A ___" in row["text"] for row in load_prepared(tmp_path / "out").splits["train"])
+
+
+def test_what_a_killed_preparation_has_left_is_removed_by_the_next(
+    films_csv: Path, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f".out-{gone.pid}-abc_1"
+    others = [tmp_path / f".out-{os.getppid()}-abc_1", tmp_path / f".out2-{gone.pid}-abc_1"]
+    for folder in (left, *others):
+        folder.mkdir()
+        (folder / "half").touch()
+    assert prepare(films_csv, tmp_path / "out") == 0
+    assert not left.exists()
+    assert all(folder.exists() for folder in others)

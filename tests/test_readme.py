@@ -13,7 +13,7 @@ import metrics
 import predict
 import prepare_dataset
 import publish
-from benchmarks import class_weights, seeds, soak, thresholds
+from benchmarks import bert_base, bounded, class_weights, compare, soak, thresholds, time_spent
 from movie_genres.arguments import parse_finetune_args
 from space import app
 
@@ -22,7 +22,8 @@ DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
     "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py", "publish.py",
     "metrics.py", "benchmarks/RECIPE.md", "benchmarks/RESULTS.md",
     "benchmarks/thresholds.py", "benchmarks/class_weights.py",
-    "benchmarks/soak.py", "space/app.py"))]  # fmt: skip
+    "benchmarks/soak.py", "benchmarks/compare.py", "benchmarks/bert_base.py",
+    "benchmarks/bounded.py", "benchmarks/time_spent.py", "space/app.py"))]  # fmt: skip
 PARSERS = {
     "prepare_dataset.py": prepare_dataset.parse_args,
     "predict.py": predict.parse_args,
@@ -30,7 +31,10 @@ PARSERS = {
     "metrics.py": metrics.parse_args,
     "publish.py": publish.parse_args,
     "finetune.py": parse_finetune_args,
-    "benchmarks/seeds.py": seeds.parse_args,
+    "benchmarks/compare.py": compare.parse_args,
+    "benchmarks/bert_base.py": bert_base.parse_args,
+    "benchmarks/bounded.py": bounded.parse_args,
+    "benchmarks/time_spent.py": time_spent.parse_args,
     "benchmarks/thresholds.py": thresholds.parse_args,
     "benchmarks/class_weights.py": class_weights.parse_args,
     "benchmarks/soak.py": soak.parse_args,

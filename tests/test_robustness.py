@@ -85,12 +85,15 @@ def test_a_run_with_a_damaged_checkpoint_ends_as_if_nothing_had_happened(
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     (run / "metrics.json").unlink()
-    shutil.rmtree(run / "checkpoints" / "trained-1")  # as if killed before its end
+    flip(run / "checkpoints" / "trained-1" / "weights.safetensors")
+    flip(run / "checkpoints" / "probe" / "head.safetensors")
     last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     flip(last / "model.safetensors")
     assert finetune.main(tiny_arguments(run)) == 0
     printed = capsys.readouterr().out
     assert f"{last.name} cannot be used and is removed: model.safetensors is damaged" in printed
+    assert "trained-1 cannot be used and is made again: weights.safetensors is damaged" in printed
+    assert "probe cannot be used and is made again: head.safetensors is damaged" in printed
     assert "going on from" in printed
     ours, theirs = (read_json(f / "metrics.json") for f in (run, finished_run))
     assert ours["test"] == theirs["test"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import finetune
+from movie_genres.errors import TrainingError
 from movie_genres.states import FilmStates, RowsFile, collate_states, fits_on_disk
 
 Arguments = Callable[..., list[str]]
@@ -35,6 +36,19 @@ def test_rows_of_different_lengths_come_back_in_any_order(tmp_path: Path) -> Non
     assert np.array_equal(batch["inputs_embeds"][0, :3], rows[0])
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert torch.equal(batch["labels"], torch.eye(3)[[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(np.nan, "not finite.*weights are damaged"), (7e4, "beyond the range of float16")],
+)
+def test_states_that_are_not_finite_stop_the_run_with_the_causes(
+    tmp_path: Path, value: float, said: str
+) -> None:
+    file = RowsFile(tmp_path / "rows", np.array([1]), 2, "float16")
+    file.allocate()
+    with pytest.raises(TrainingError, match=said):
+        file.write([0], [np.array([[1.0, value]], dtype=np.float32)])
 
 
 def test_half_of_the_free_disk_is_left(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""How far a piece of work is, once a minute, where there is no bar to look at."""
+
+from __future__ import annotations
+
+import time
+
+SECONDS_PER_LINE = 60
+"""Often enough to see that it lives, and a log of hours stays readable."""
+
+
+class Pace:
+    """Tells when a line is due, and how long the work will go on at the pace it has had so far.
+
+    Args:
+        done: Parts that an earlier sitting has done.
+    """
+
+    def __init__(self, done: int = 0) -> None:
+        self.began = self.last_line = time.monotonic()
+        self.first = done
+
+    def is_due(self) -> bool:
+        """Whether the last line was a minute ago; the next one counts from now."""
+        now = time.monotonic()
+        if now - self.last_line < SECONDS_PER_LINE:
+            return False
+        self.last_line = now
+        return True
+
+    def left(self, done: int, parts: int) -> str:
+        """Time that the other parts of the work will take, as in "90 s" and "12 min"."""
+        pace = (time.monotonic() - self.began) / max(1, done - self.first)
+        seconds = round(pace * max(0, parts - done))
+        return f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,85 @@
+"""Films that only training sees: those of `--train-source`.
+
+They change nothing but the train split. The list of genres, validation and test are row for row
+those of the same command without them, and no film that is held out comes in by this door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
+from movie_genres.films import REPEATED, Films
+from movie_genres.splits import SPLITS
+
+STANDS_IN_SOURCE = "its plot stands in --source"
+MAYBE_HELD_OUT = "has the id or title of a film of validation or test"
+OTHER_GENRES = "none of the genres of --source"
+_LATER = "waits until the others are split"
+_TRAIN = SPLITS.index("train")
+
+
+def hold_back(films: Films, sources: Sequence[int]) -> np.ndarray:
+    """Take the usable films of these sources out until `admit`; their row numbers."""
+    usable = films.usable
+    rows = usable[np.isin(films.source[usable], list(sources))]
+    films.reject(rows, _LATER)
+    return rows
+
+
+def admit(
+    films: Films, rows: np.ndarray, split: np.ndarray, groups: np.ndarray, labels: Sequence[str]
+) -> int:
+    """Let rows that were held back into train, but for what is known or held out already.
+
+    By an equal or nearly equal plot a film is known, whatever its split. An id or a title that it
+    shares with a film of validation or test is enough to refuse it: two films may have one title,
+    but to lose some is cheaper than to train on what is tested.
+
+    Args:
+        rows: What `hold_back` gave.
+        split: Index into `SPLITS` of each row, -1 where it has none; filled in for `rows`.
+        groups: Film of each row, -1 where it has none; filled in for `rows`.
+        labels: The genres of the others; further ones are left out.
+
+    Returns:
+        How many films came in.
+    """
+    films.reason[rows] = 0
+    _reject_known_plots(films, rows, split)
+    left = rows[films.reason[rows] == 0]
+    held_out = np.flatnonzero(split > _TRAIN)
+    for column in (0, 1):
+        keys = films.keys[left, column]
+        films.reject(
+            left[(keys != 0) & np.isin(keys, films.keys[held_out, column])], MAYBE_HELD_OUT
+        )
+        left = left[films.reason[left] == 0]
+    genres = [tuple(g for g in films.genres_of(row) if g in labels) for row in left.tolist()]
+    films.set_genres(left, genres)
+    named = np.array([bool(found) for found in genres], dtype=bool)
+    films.reject(left[~named], OTHER_GENRES)
+    left = left[named]
+    split[left] = _TRAIN
+    groups[left] = groups.max() + 1 + np.arange(len(left))
+    return len(left)
+
+
+def _reject_known_plots(films: Films, rows: np.ndarray, split: np.ndarray) -> None:
+    """Reject rows whose plot, or one nearly equal, stands in a row with a split or before them."""
+    there = np.flatnonzero(split >= 0)
+    both = np.union1d(there, rows)
+    pairs = nearly_equal_pairs(films.bands[both], lambda asked: films.cells(both[asked], "plot"))
+    group = same_film_groups([films.keys[both, 2]], pairs)
+    known = np.isin(group, group[np.isin(both, there)]) & np.isin(both, rows)
+    films.reject(both[known], STANDS_IN_SOURCE)
+    new = np.flatnonzero(~np.isin(group, group[np.isin(both, there)]))
+    _, first, inverse = np.unique(group[new], return_index=True, return_inverse=True)
+    original = new[first[inverse]]
+    repeated = original != new
+    films.repeats.update(
+        zip(both[new[repeated]].tolist(), both[original[repeated]].tolist(), strict=True)
+    )
+    films.reject(both[new[repeated]], REPEATED)

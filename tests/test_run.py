@@ -1,0 +1,223 @@
+"""The folder of a run: what it keeps, what it refuses to go on with, what it shows meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from test_finetune import read_json
+from test_robustness import flip, make_checkpoint
+
+import finetune
+from movie_genres import progress
+from movie_genres.callbacks import ReadableProgress
+from movie_genres.checkpoints import MANIFEST, find_damage, find_restart, kept_folder, remove_older
+from movie_genres.command_line import exit_code
+from movie_genres.errors import InputError
+from movie_genres.files import write_json
+from movie_genres.run import RunFolder
+
+Arguments = Callable[..., list[str]]
+
+
+def test_damaged_soft_labels_are_named_and_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, made = RunFolder(tmp_path), []
+
+    def make() -> np.ndarray:
+        made.append(1)
+        return np.array([[0.25, 0.75]], dtype=np.float32)
+
+    for _ in range(2):
+        assert run.soft_labels(make).tolist() == [[0.25, 0.75]]
+    assert len(made) == 1
+    assert capsys.readouterr().out == ""
+    path = run.checkpoints / "soft_labels" / "probabilities.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # of a probability, which numpy would read without a word
+    path.write_bytes(bytes(content))
+    assert run.soft_labels(make).tolist() == [[0.25, 0.75]]
+    assert len(made) == 2
+    assert "soft_labels cannot be used and is made again: probabilities.npy is damaged" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"a": '])
+def test_a_manifest_that_lists_nothing_vouches_for_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    assert find_damage(tmp_path) == f"its {MANIFEST} cannot be read"
+
+
+def test_what_is_kept_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    (tmp_path / "kept.new").mkdir()
+    (tmp_path / "kept.new" / "of a killed process").touch()
+    with kept_folder(folder) as new:
+        (new / "a").write_text("1")
+    assert {path.name for path in folder.iterdir()} == {"a", MANIFEST}
+    with pytest.raises(KeyboardInterrupt), kept_folder(folder) as new:
+        (new / "a").write_text("2")
+        raise KeyboardInterrupt
+    assert (folder / "a").read_text() == "1"
+    assert find_damage(folder) is None
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_checkpoint_before_a_damaged_one_has_kept_its_best_one(tmp_path: Path) -> None:
+    for step, best in ((5, 5), (10, 5), (15, 15), (20, 15)):
+        newest = make_checkpoint(tmp_path, step, best)
+        remove_older(tmp_path, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-15", "checkpoint-20"}
+    flip(newest / "optimizer.pt")
+    assert find_restart(tmp_path).checkpoint == tmp_path / "checkpoint-15"
+
+    shutil.rmtree(newest)
+    for step in (20, 25):
+        make_checkpoint(tmp_path, step, {20: 15, 25: 25}[step])
+        remove_older(tmp_path, 2)
+    flip(tmp_path / "checkpoint-25" / "optimizer.pt")
+    assert find_restart(tmp_path).checkpoint == tmp_path / "checkpoint-20"  # with 15 as the best
+
+
+def test_a_checkpoint_whose_removal_was_cut_short_counts_as_none(tmp_path: Path) -> None:
+    (make_checkpoint(tmp_path, 5, 5) / MANIFEST).unlink()
+    make_checkpoint(tmp_path, 10, 10)
+    remove_older(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
+    remove_older(tmp_path, None)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("processes",), 2, r"number of processes \(2 there, 1 now\)"),
+        (("versions", "torch"), "1.0", r"version of torch \(1.0 there, .* installed\)"),
+        (("encoder",), "0" * 64, "weights \\(the encoder's files have changed\\)"),
+        (("dataset", "fingerprint"), "0" * 64, "data \\(the prepared dataset has changed\\)"),
+    ],
+)
+def test_an_unfinished_run_of_other_circumstances_is_not_gone_on_with(
+    tiny_arguments: Arguments,
+    finished_run: Path,
+    tmp_path: Path,
+    place: tuple[str, ...],
+    value: Any,
+    said: str,
+) -> None:
+    record = read_json(finished_run / "args.json")
+    section = record
+    for name in place[:-1]:
+        section = section[name]
+    section[place[-1]] = value
+    write_json(tmp_path / "args.json", record)
+    with pytest.raises(InputError, match=said):
+        finetune.main(tiny_arguments(tmp_path))
+
+
+def test_a_complete_run_is_shown_by_any_version_and_loses_states_left_by_a_kill(
+    tiny_arguments: Arguments,
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = read_json(finished_run / "args.json")
+    record["versions"]["torch"], record["processes"] = "1.0", 8
+    write_json(tmp_path / "args.json", record)
+    (tmp_path / "checkpoints" / "first_pass").mkdir(parents=True)
+    shutil.copy(finished_run / "metrics.json", tmp_path)
+    assert finetune.main(tiny_arguments(tmp_path)) == 0
+    assert "is complete" in capsys.readouterr().out
+    assert not (tmp_path / "checkpoints" / "first_pass").exists()
+
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"metrics.json is damaged; remove it"):
+        finetune.main(tiny_arguments(tmp_path))
+
+
+def test_the_remaining_time_counts_the_trainings_that_follow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    shown = ReadableProgress(show_bar=False, trainings_left=2)
+    state = SimpleNamespace(
+        global_step=10, max_steps=100, epoch=0.1, is_world_process_zero=True, best_metric=None
+    )
+    logs = {"loss": 0.5, "learning_rate": 1e-3, "seconds": 70.0}
+    shown.on_train_begin(None, state, None)
+    for seconds, step in ((59.0, 15), (61.0, 20), (119.0, 25), (121.0, 30)):
+        now, state.global_step = seconds, step
+        shown.on_log(None, state, None, logs)
+    lines = capsys.readouterr().out.splitlines()
+    # 10 steps in 61 s and 20 in 121 s, of 300 in all.
+    assert [line.rsplit(", ")[1] for line in lines] == [
+        "28 min of training left", "27 min of training left"
+    ]  # fmt: skip
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str]) -> None:
+    removed = []
+
+    def stopped() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return 0
+        finally:
+            removed.append("temporary files")
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert exit_code(stopped) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"
+    assert removed
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_stopped_before_its_trainings_goes_on_with_what_is_whole(
+    tiny_arguments: Arguments,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = tiny_arguments(
+        tmp_path / "run", "--frozen-share", "0.5", "--soft-labels", "0.5", "--soup", "2",
+        "--num-train-epochs", "1",
+    )  # fmt: skip
+
+    def stop(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune, "build_trainer", stop)
+        assert exit_code(lambda: finetune.main(arguments)) == 128 + signal.SIGTERM
+    assert "is kept: the same command goes on from there" in capsys.readouterr().out
+    kept = tmp_path / "run" / "checkpoints"
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    states = kept / "first_pass" / "train_states"
+    flip(states)
+    flip(kept / "probe" / "head.safetensors")
+    monkeypatch.setattr(finetune, "finish", lambda *_: None)
+    assert finetune.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "first_pass cannot be used and is made again: train_states is damaged" in said
+    assert "probe cannot be used and is made again: head.safetensors is damaged" in said
+    for path, content in before.items():
+        if path.parent.name in ("first_pass", "soft_labels"):
+            assert path.read_bytes() == content
+    # Killed after a training was kept, and before its checkpoints were removed.
+    shutil.rmtree(kept / "trained-2")
+    (kept / "training-1" / "checkpoint-1").mkdir(parents=True)
+    assert finetune.main(arguments) == 0
+    assert "training 1 of 2" not in capsys.readouterr().out
+    assert {path.name for path in kept.iterdir()} == {
+        "first_pass", "probe", "soft_labels", "trained-1", "trained-2"
+    }  # fmt: skip
