@@ -55,8 +55,8 @@ class Source:
     """Which column is which further field of the text; None where this source lacks it."""
     genre_format: GenreFormat
     check: TypeCheck = field(repr=False)
-    head: list[dict[str, str]] = field(repr=False)
-    """The first rows, every column."""
+    head: dict[str, tuple[str, ...]] = field(repr=False)
+    """The first cells of every column."""
 
     def records(self) -> Iterator[Record]:
         """Cells id, title, plot, genres, further fields, type check; blank where no column is."""
@@ -176,14 +176,14 @@ def _source(
 ) -> Source:
     named = [column for column in table.columns if column]
     first = list(itertools.islice(table.records(named), HEAD_ROWS))
-    head = [dict(zip(named, r, strict=True)) for r in first if not isinstance(r, Malformed)]
-    if not head:
+    rows = [record for record in first if not isinstance(record, Malformed)]
+    if not rows:
         broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
         told = f"{broken[0]}; is its first line the header?" if broken else "empty"
         raise InputError(f"{name} has no row that can be read ({told})")
-    cells = {column: [row[column] for row in head] for column in named}
+    head = dict(zip(named, zip(*rows, strict=True), strict=True))
     columns = find_columns(
-        cells,
+        head,
         aliases,
         text_column=asked.text_column,
         genre_column=asked.genre_column,
@@ -197,8 +197,8 @@ def _source(
         table,
         columns,
         {},
-        detect_genre_format(cells[columns["raw_genres"] or ""]),
-        TypeCheck(cells, [columns["title"], columns["plot"], columns["raw_genres"]]),
+        detect_genre_format(head[columns["raw_genres"] or ""]),
+        TypeCheck(head, [columns["title"], columns["plot"], columns["raw_genres"]]),
         head,
     )
 
