@@ -114,13 +114,13 @@ def _unicode_encoding(path: Path) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     zeros = [head[place::4].count(0) >= len(head) // 5 > 0 for place in range(4)]
-    without_mark = {
+    without_mark: dict[tuple[bool, ...], str] = {
         (False, True, False, True): "utf-16-le",
         (True, False, True, False): "utf-16-be",
         (False, True, True, True): "utf-32-le",
         (True, True, True, False): "utf-32-be",
     }
-    return without_mark.get(tuple(zeros), "utf-8-sig")  # type: ignore[call-overload, no-any-return]
+    return without_mark.get(tuple(zeros), "utf-8-sig")
 
 
 def _guesses(path: Path) -> list[str]:
