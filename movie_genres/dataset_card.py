@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
+from matplotlib.figure import Figure
 
+from movie_genres import data_plots
 from movie_genres.fields import TITLE
 from movie_genres.figure_style import ORANGE
 from movie_genres.report import MAX_LENGTH, suspicions
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
@@ -29,9 +28,6 @@ def start_figures(folder: Path, report: Mapping[str, Any], workers: Executor) ->
 
 
 def save_figure(name: str, folder: Path, report: Mapping[str, Any]) -> None:
-    # Here because it takes a third of a second to import, which the reading need not wait for.
-    from movie_genres import data_plots
-
     genres = report["genres"]
     labels = list(genres["kept"])
     draw: dict[str, Callable[[], Figure]] = {
