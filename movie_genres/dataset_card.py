@@ -15,7 +15,6 @@ from movie_genres.fields import TITLE
 from movie_genres.figure_style import ORANGE
 from movie_genres.report import MAX_LENGTH, suspicions
 
-
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
 """Those that take the longest come first."""
 
