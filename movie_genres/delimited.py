@@ -159,7 +159,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         for line in self.file:
-            if "\r" in line[:-2] and line[-1] == "\n":
+            if line.find("\r", 0, -2) >= 0 and line[-1] == "\n":
                 parts = _BARE_CR.split(line)
                 whole = all(map(self.is_record, parts))
                 yield from (part.rstrip() + "\n" for part in parts) if whole else [" ".join(parts)]

@@ -6,6 +6,7 @@ import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,13 +125,13 @@ def read_sources(
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
     for name, part in files:
-        try:
-            table = open_table(part, asked.encoding, strict=asked.strict)
-        except InputError as error:  # an expanded file has a name that the user never saw
-            raise InputError(str(error).replace(str(part), name)) from None
-        sources.append(
-            _source(name, file_sha256(part), f"the file `{name}`", table, asked, aliases)
-        )
+        with ThreadPoolExecutor(1) as thread:
+            sha256 = thread.submit(file_sha256, part)  # while its encoding is found out
+            try:
+                table = open_table(part, asked.encoding, strict=asked.strict)
+            except InputError as error:  # an expanded file has a name that the user never saw
+                raise InputError(str(error).replace(str(part), name)) from None
+        sources.append(_source(name, sha256.result(), f"the file `{name}`", table, asked, aliases))
     return sources
 
 

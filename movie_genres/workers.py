@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,9 @@ def start_workers(
         initializer(*arguments)
         yield Here()
         return
+    # What was imported is never garbage: neither this process nor those it forks need look through
+    # it again, or copy it by doing so.
+    gc.freeze()
     # Forked where that is safe: a spawned process would import the whole command again.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
     start = (initializer, arguments)
