@@ -8,6 +8,7 @@ python prepare_dataset.py --source tmdb.csv.gz imdb.txt more.parquet --num-proc 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import shutil
@@ -22,9 +23,9 @@ import numpy as np
 import psutil
 
 from movie_genres import audit
-from movie_genres.cleaning import CleanBatch, Layout, Recipe, batches, clean_batches
+from movie_genres.cleaning import CleanBatch, Layout, Recipe, batches, clean_batches, load_recipe
 from movie_genres.command_line import dashes, exit_code
-from movie_genres.dataset_card import render_dataset_card, save_figures
+from movie_genres.dataset_card import render_dataset_card, start_figures, told_columns
 from movie_genres.defaults import file_sha256
 from movie_genres.duplicates import in_order
 from movie_genres.errors import InputError
@@ -32,12 +33,13 @@ from movie_genres.fields import PLOT, TITLE, TextFields
 from movie_genres.files import replace_folder, write_json
 from movie_genres.films import Films, collect, find_groups, reject_rare_genres, reject_repeated
 from movie_genres.genres import GenreAliases
-from movie_genres.leaks import leak_shares
+from movie_genres.leaks import leak_shares, names_of_genres
 from movie_genres.prepared import write_splits
 from movie_genres.report import Preparation, build_report, suspicions
 from movie_genres.sources import DEFAULT_SOURCE, Asked, Source, read_sources, with_text_fields
 from movie_genres.splits import MIN_FILMS, split_groups
 from movie_genres.text import MIN_WORDS
+from movie_genres.workers import start_workers
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
 
@@ -137,16 +139,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_output_dir(args.output_dir)
     if args.audit:
         audit.check_installed()
-    aliases = GenreAliases.read(args.aliases).with_known(args.known_genres)
     with new_folder(args.output_dir) as new, tempfile.TemporaryDirectory(dir=new) as work:
-        asked = Asked(
-            args.text_column, args.genre_column, args.title_column, args.encoding, args.strict
-        )
-        sources = read_sources(args.source, asked, aliases, Path(work))
-        if args.absent_genres == "unknown" and len(sources) < 2:
-            raise InputError("--absent-genres unknown compares sources: give --source several")
-        sources, fields, leaks = choose_fields(args, sources, aliases)
-        films = read_films(args, sources, aliases, fields, Path(work))
+        report = prepare(args, new, Path(work))
+    print_summary(args.output_dir, report)
+    return 0
+
+
+def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
+    """Fill the folder `new`; what is needed on the way goes to `work`."""
+    aliases = GenreAliases.read(args.aliases).with_known(args.known_genres)
+    asked = Asked(
+        args.text_column, args.genre_column, args.title_column, args.encoding, args.strict
+    )
+    sources = read_sources(args.source, asked, aliases, work)
+    if args.absent_genres == "unknown" and len(sources) < 2:
+        raise InputError("--absent-genres unknown compares sources: give --source several")
+    sources, fields, leaks = choose_fields(args, sources, aliases)
+    layouts = [Layout(s.genre_format, s.columns["id"] is not None, s.check) for s in sources]
+    recipe = Recipe(layouts, aliases, fields, args.min_words, work)
+    todo = batches(source.records() for source in sources)
+    first = list(itertools.islice(todo, 2))
+    num_proc = args.num_proc if len(first) > 1 else 1
+    with start_workers(num_proc, load_recipe, recipe) as workers:
+        cleaned = clean_batches(itertools.chain(first, todo), workers, 2 * num_proc)
+        films = collect(stop_at_defects(cleaned, sources) if args.strict else cleaned)
         reject_repeated(films)
         groups, conflicts = find_groups(films)
         below_min_count = reject_rare_genres(films, args.min_genre_count)
@@ -163,11 +179,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             films, split, groups, sources, fields, leaks, conflicts, below_min_count, settings
         )
         report = build_report(made)
+        figures = start_figures(new / "figures", report, workers)
         write_prepared(new, films, split, labels, sources, used, report)
-        if args.audit:
-            audit_labels(new, labels, args.seed)
-    print_summary(args.output_dir, report)
-    return 0
+        for figure in figures:
+            figure.result()
+    if args.audit:
+        audit_labels(new, labels, args.seed)
+    return report
 
 
 def check_output_dir(folder: Path) -> None:
@@ -212,27 +230,13 @@ def choose_fields(
     names: tuple[str, ...] = (TITLE, PLOT)
     if args.text_fields:
         names, sources = with_text_fields(sources, args.text_fields)
-    leaks = leak_shares(sources, names, aliases)
+    known = names_of_genres(sources, aliases, args.min_genre_count)
+    leaks = leak_shares(sources, names, aliases, known)
     if args.drop_leaking_fields is not None:
         kept = [n for n in names if n in (TITLE, PLOT) or leaks[n] <= args.drop_leaking_fields]
         if args.text_fields and len(kept) < len(names):
             names, sources = with_text_fields(sources, kept)
-    return sources, TextFields(names, aliases.genres() if args.mask_genre_names else ()), leaks
-
-
-def read_films(
-    args: argparse.Namespace,
-    sources: list[Source],
-    aliases: GenreAliases,
-    fields: TextFields,
-    folder: Path,
-) -> Films:
-    """Read and clean all sources."""
-    layouts = [Layout(s.genre_format, s.columns["id"] is not None, s.check) for s in sources]
-    recipe = Recipe(layouts, aliases, fields, args.min_words, folder)
-    todo = batches(source.records() for source in sources)
-    cleaned = clean_batches(todo, recipe, args.num_proc)
-    return collect(stop_at_defects(cleaned, sources) if args.strict else cleaned)
+    return sources, TextFields(names, known if args.mask_genre_names else ()), leaks
 
 
 def stop_at_defects(cleaned: Iterator[CleanBatch], sources: list[Source]) -> Iterator[CleanBatch]:
@@ -296,7 +300,6 @@ def write_prepared(
     write_json(new / "labels.json", labels)
     write_json(new / "report.json", report)
     (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
-    save_figures(new / "figures", report)
 
 
 def audit_labels(new: Path, labels: list[str], seed: int) -> None:
@@ -307,6 +310,8 @@ def audit_labels(new: Path, labels: list[str], seed: int) -> None:
 def print_summary(folder: Path, report: dict[str, Any]) -> None:
     splits = ", ".join(f"{split} {count:,}" for split, count in report["splits"].items())
     print(f"read {report['read']:,} rows of {report['source']['name']}")
+    for line in told_columns(report):
+        print(f"  {line}")
     print(f"kept {report['kept']:,} ({splits}) with {len(report['genres']['kept'])} genres")
     for reason, count in report["rejected"].items():
         print(f"  rejected {count:5,}  {reason}")

@@ -8,7 +8,7 @@ more than the seconds. After each size both results are compared: the same films
 and labels.
 
 Both sides parse, map by the alias table, clean, encode and write. Ours finds nearly equal plots,
-makes splits, lists the rejected rows, counts tokens, reports and draws besides: some two seconds
+makes splits, lists the rejected rows, counts tokens, reports and draws besides: one to two seconds
 whatever the number of rows, and part of its time.
 """
 

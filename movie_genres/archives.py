@@ -6,6 +6,7 @@ Nothing in an archive chooses where it is written, and nothing may grow without 
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,8 @@ _FOREIGN = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run: git lfs pull",
 }
 """What people give by mistake, by its first bytes, and the remedy."""
+_BESIDES = re.compile(r"^__MACOSX/|(?:^|/)(?:\.|readme|licen[cs]e)[^/]*$", re.IGNORECASE)
+"""What stands in archives besides data."""
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
 
 
@@ -47,11 +50,7 @@ def expand(path: Path, folder: Path) -> list[Path]:
             that holds no records; if a path in it is absolute or climbs out of it; or if it expands
             more than a hundredfold.
     """
-    with path.open("rb") as file:
-        magic = file.read(32)
-    for start, what in _FOREIGN.items():
-        if magic.startswith(start):
-            raise InputError(f"{path} is {what}")
+    magic = _check_magic(path, str(path))
     limit = max(ALWAYS_ALLOWED, MOST_EXPANSION * path.stat().st_size)
     try:
         if magic[:2] == b"\x1f\x8b":
@@ -59,12 +58,32 @@ def expand(path: Path, folder: Path) -> list[Path]:
             if name.lower().endswith(".tar") or path.suffix.lower() == ".tgz":
                 raise InputError(f"{path} is a tar archive; unpack it and name the file in it")
             with gzip.open(path) as content:
-                return [_write(content, folder / name, limit, path)]
-        if magic[:4] == b"PK\x03\x04":
-            return _expand_zip(path, folder, limit)
+                expanded = [_write(content, folder / name, limit, path)]
+        elif magic[:4] == b"PK\x03\x04":
+            expanded = _expand_zip(path, folder, limit)
+        else:
+            return [path]
     except _DAMAGED as error:
         raise InputError(f"{path} cannot be expanded: {' '.join(str(error).split())}") from None
-    return [path]
+    for part in expanded:
+        inner = _check_magic(part, f"{path} holds {part.name}, which")
+        if inner.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+            raise InputError(f"{path} holds another archive, {part.name}; unpack it and name that")
+    return expanded
+
+
+def _check_magic(path: Path, shown: str) -> bytes:
+    """The first bytes of a file.
+
+    Raises:
+        InputError: If they are those of something that holds no records.
+    """
+    with path.open("rb") as file:
+        magic = file.read(32)
+    for start, what in _FOREIGN.items():
+        if magic.startswith(start):
+            raise InputError(f"{shown} is {what}")
+    return magic
 
 
 def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
@@ -78,7 +97,7 @@ def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
                 )
         if any(member.filename == "[Content_Types].xml" for member in members):
             raise InputError(f"{path} is an Excel workbook; save it as CSV (UTF-8) and try again")
-        members = [m for m in members if not m.filename.startswith("__MACOSX/")]
+        members = [m for m in members if not _BESIDES.search(m.filename)]
         expanded = []
         for member in members:
             with archive.open(member) as content:

@@ -7,11 +7,9 @@ does not grow with the texts. Results do not depend on the number of processes.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +25,8 @@ from movie_genres.text import clean_texts, plot_defect
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3
+_SHOWN_SIGNS = 80
+_NO_GENRES, _NO_PLOT_GENRE = "no genres", "no plot genre among its labels"
 SHARD = pa.schema([(name, pa.string()) for name in ("id", "title", "plot", "text", "detail")])
 _UNREAD = Labels((), (), (), ())
 
@@ -157,9 +157,11 @@ class Cleaner:
             labels = read(record[3])
             films.title[row], films.plot[row], films.labels[row] = title, plot, labels
             reason = films.reason[row] = self._defect(plot, labels, layout)
-            if not labels.genres:
+            if labels.error or reason in (_NO_GENRES, _NO_PLOT_GENRE):
                 films.detail[row] = labels.error or ", ".join(labels.raw)
-            if not reason:
+            elif reason:
+                films.detail[row] = plot[:_SHOWN_SIGNS]
+            else:
                 films.text[row] = self._text(title, plot, record)
         return films
 
@@ -174,9 +176,9 @@ class Cleaner:
             return f"genres not readable as {layout.genre_format}"
         reason = plot_defect(plot, self.recipe.min_words) or ""
         if not reason and not labels.raw:
-            return "no genres"
+            return _NO_GENRES
         if not reason and not labels.genres:
-            return "no plot genre among its labels"
+            return _NO_PLOT_GENRE
         return reason
 
 
@@ -231,10 +233,11 @@ def batches(sources: Iterable[Iterator[Record]]) -> Iterator[Batch]:
             first_row += len(part)
 
 
-_cleaner: Cleaner | None = None  # of a worker process, set once by `_start_worker`
+_cleaner: Cleaner | None = None  # of a worker process, set once by `load_recipe`
 
 
-def _start_worker(recipe: Recipe) -> None:
+def load_recipe(recipe: Recipe) -> None:
+    """Prepare this process for `clean_batches`."""
     global _cleaner
     _cleaner = Cleaner(recipe)
 
@@ -244,24 +247,22 @@ def _clean(batch: Batch) -> CleanBatch:
     return _cleaner(batch)
 
 
-def clean_batches(todo: Iterator[Batch], recipe: Recipe, num_proc: int) -> Iterator[CleanBatch]:
-    """Clean batches on `num_proc` processes, in their order, with only a few in memory."""
-    first = list(itertools.islice(todo, 2))
-    if num_proc == 1 or len(first) < 2:
-        yield from map(Cleaner(recipe), itertools.chain(first, todo))
-        return
-    # Forked where that is safe: a spawned process would import the whole command again.
-    method = "fork" if sys.platform == "linux" else None
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(num_proc, context, _start_worker, (recipe,)) as pool:
-        waiting: deque[Future[CleanBatch]] = deque()
-        try:
-            for batch in itertools.chain(first, todo):
-                waiting.append(pool.submit(_clean, batch))
-                if len(waiting) > 2 * num_proc:
-                    yield waiting.popleft().result()
-            while waiting:
+def clean_batches(todo: Iterable[Batch], workers: Executor, ahead: int) -> Iterator[CleanBatch]:
+    """Clean batches on processes that have called `load_recipe`, in their order.
+
+    Args:
+        todo: The batches.
+        workers: The processes.
+        ahead: How many batches are in memory at most.
+    """
+    waiting: deque[Future[CleanBatch]] = deque()
+    try:
+        for batch in todo:
+            waiting.append(workers.submit(_clean, batch))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

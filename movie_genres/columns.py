@@ -13,13 +13,17 @@ from movie_genres.genres import GenreAliases, detect_genre_format, parse_genres
 
 _TEXT_NAMES = (
     *("plot", "overview", "description", "synopsis", "storyline", "summary", "movie_info"),
-    *("extract", "plot_summary", "movie_plot", "movie_overview", "movie_description"),
+    *("extract", "plot_summary", "plot_synopsis", "movie_plot", "movie_overview"),
+    *("movie_description", "story_line"),
 )
 _GENRE_NAMES = (
     *("genres", "genre", "category", "categories", "listed_in", "genre_names", "movie_genres"),
     *("movie_genre", "genre_s"),
 )
-_TITLE_NAMES = ("title", "movie_title", "movie_name", "name", "original_title", "film", "movie")
+_TITLE_NAMES = (
+    *("title", "movie_title", "film_title", "series_title", "movie_name", "film_name", "name"),
+    *("original_title", "film", "movie"),
+)
 _ID_NAMES = ("id", "movie_id", "tmdb_id", "imdb_id", "tconst", "wikipedia_movie_id")
 
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import yaml
+from matplotlib.figure import Figure
 
 from movie_genres import data_plots
+from movie_genres.fields import TITLE
 from movie_genres.figure_style import ORANGE
 from movie_genres.report import MAX_LENGTH, suspicions
 
+FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
+"""Those that take the longest come first."""
 
-def save_figures(folder: Path, report: Mapping[str, Any]) -> None:
-    """Write the figures that the card shows."""
+
+def start_figures(folder: Path, report: Mapping[str, Any], workers: Executor) -> list[Future[None]]:
+    """Have `workers` write the figures that the card shows."""
+    folder.mkdir()
+    names = [*FIGURES, "rejected"] if report["rejected"] else FIGURES
+    return [workers.submit(save_figure, name, folder, report) for name in names]
+
+
+def save_figure(name: str, folder: Path, report: Mapping[str, Any]) -> None:
     genres = report["genres"]
     labels = list(genres["kept"])
-    figures = {
-        "raw_labels": data_plots.plot_bars(genres["raw"], xlabel="rows with this raw label"),
-        "genre_counts": data_plots.plot_genre_counts(genres["per_split"], labels),
-        "cooccurrence": data_plots.plot_cooccurrence(genres["both"], labels),
-        "labels_per_film": data_plots.plot_labels_per_film(report["labels_per_film"]),
-        "token_lengths": data_plots.plot_token_lengths(report["tokens"]["lengths"], MAX_LENGTH),
-    }
-    if report["rejected"]:
-        figures["rejected"] = data_plots.plot_bars(
+    draw: dict[str, Callable[[], Figure]] = {
+        "raw_labels": lambda: data_plots.plot_bars(
+            genres["raw"], xlabel="rows with this raw label"
+        ),
+        "genre_counts": lambda: data_plots.plot_genre_counts(genres["per_split"], labels),
+        "cooccurrence": lambda: data_plots.plot_cooccurrence(genres["both"], labels),
+        "labels_per_film": lambda: data_plots.plot_labels_per_film(report["labels_per_film"]),
+        "token_lengths": lambda: data_plots.plot_token_lengths(
+            report["tokens"]["lengths"], MAX_LENGTH
+        ),
+        "rejected": lambda: data_plots.plot_bars(
             report["rejected"], xlabel="rejected rows", colour=ORANGE
-        )
-    folder.mkdir()
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=120)
+        ),
+    }
+    figure = draw[name]()
+    # Laid out once here; `savefig` would draw everything for it a second time.
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    figure.savefig(folder / f"{name}.png")
 
 
 def render_dataset_card(report: Mapping[str, Any]) -> str:
@@ -104,17 +122,31 @@ def _front_matter(report: Mapping[str, Any]) -> str:
 
 
 def _sources(report: Mapping[str, Any]) -> list[str]:
+    read = [f"- {words}" for words in told_columns(report)]
     if len(report["sources"]) == 1:
-        return []
+        return ["## Columns", "\n".join(read)]
     across = report["duplicates"]["groups_across_sources"]
     return [
         "## Sources",
+        "\n".join(read),
         _table(
             ["source", "rows", "kept", "SHA-256"],
             [[s["name"], s["read"], s["kept"], s["sha256"]] for s in report["sources"]],
         ),
         f"The column `source` names the origin. {across:,} films stand in several sources.",
     ]
+
+
+def told_columns(report: Mapping[str, Any]) -> list[str]:
+    """Which columns of each source were read as what, in words."""
+    told = []
+    for source in report["sources"]:
+        columns = source["columns"]
+        parts = [f"plots from '{columns['plot']}'", f"genres ({source['genre_format']}) from "]
+        parts[1] += f"'{columns['raw_genres']}'"
+        parts += [f"{role}s from '{columns[role]}'" for role in (TITLE, "id") if columns[role]]
+        told.append(f"{source['name']}: {', '.join(parts)}")
+    return told
 
 
 def _texts(report: Mapping[str, Any]) -> list[str]:

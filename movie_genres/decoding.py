@@ -1,12 +1,13 @@
 """In which encoding a text file is written, and how it is opened.
 
-UTF-8 is the rule; UTF-16 is known by its mark; anything else is guessed from its bytes, and told.
+UTF-8 is the rule; UTF-16 and UTF-32 are known by their marks or their zeros; anything else is
+guessed from its bytes, and told, or refused where several encodings are as likely.
 """
 
 from __future__ import annotations
 
 import codecs
-import unicodedata
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +16,17 @@ import charset_normalizer
 
 from movie_genres.errors import InputError
 
-_SAMPLE_BYTES = 2**16
+_SAMPLE_BYTES = 2**18
+_CODECS = (
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
+    *("koi8_r", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+)
+"""What files are written in; cp932 is Shift JIS. More of them would only be mistaken for these."""
+_AS_CLEAN = 0.03
+"""Two guesses whose share of odd signs differs by no more are told apart by their letters alone."""
+_AS_LIKELY = 0.7
+_PIECE = re.compile(rb"[^,;|\t\r\n\"]*[\x80-\xff][^,;|\t\r\n\"]*")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
 _MOSTLY = 9
 """So many signs beyond ASCII that are UTF-8, for each that is not, make a file damaged UTF-8: text
 in another encoding has hardly any that are, by chance."""
@@ -53,9 +64,7 @@ def choose_encoding(path: Path, asked: str | None = None, *, strict: bool = Fals
         if bad is not None:
             raise InputError(f"{path} is not in --encoding {asked} (byte {bad:,} does not fit)")
         return Encoding(asked)
-    with path.open("rb") as file:
-        head = file.read(4)
-    encoding = "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    encoding = _unicode_encoding(path)
     bad = _first_bad_byte(path, encoding)
     if bad is None:
         return Encoding(encoding)
@@ -67,12 +76,13 @@ def choose_encoding(path: Path, asked: str | None = None, *, strict: bool = Fals
         if strict:
             raise InputError(f"--strict: {told}; mend them, or name the --encoding")
         return Encoding(encoding, (f"{told}; they were read as \ufffd",), "replace")
-    guess = _guess(path, bad)
-    if guess is None or _first_bad_byte(path, guess) is not None:
+    guesses = _guesses(path)
+    if len(guesses) != 1 or _first_bad_byte(path, guesses[0]) is not None:
         raise InputError(
-            f"{path} is not UTF-8 (byte {bad:,}), nor what it looked like ({guess or 'nothing'}); "
+            f"{path} is not UTF-8 (byte {bad:,}), but may be {' or '.join(guesses) or 'anything'}; "
             "name its --encoding, or save it as UTF-8"
         )
+    guess = guesses[0]
     note = f"{path.name} is not UTF-8 (byte {bad:,}); it was read as {guess}"
     return Encoding(guess, (f"{note}: look at a few titles, and name the --encoding if wrong",))
 
@@ -95,20 +105,50 @@ def _damaged_lines(path: Path) -> list[int]:
     return lines if good > _MOSTLY * bad else []
 
 
-def _guess(path: Path, near: int) -> str | None:
-    """What the bytes around the first one that is not UTF-8 look like."""
+def _unicode_encoding(path: Path) -> str:
+    """UTF-16 or UTF-32 by their mark, or by the zeros that they make of a header; else UTF-8."""
     with path.open("rb") as file:
-        file.seek(max(0, near - _SAMPLE_BYTES // 2))
-        sample = file.read(8 * _SAMPLE_BYTES)
-    best = charset_normalizer.from_bytes(sample, cp_exclusion=["utf_16", "utf_32"]).best()
+        head = file.read(64)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [head[place::4].count(0) >= len(head) // 5 > 0 for place in range(4)]
+    without_mark: dict[tuple[bool, ...], str] = {
+        (False, True, False, True): "utf-16-le",
+        (True, False, True, False): "utf-16-be",
+        (False, True, True, True): "utf-32-le",
+        (True, True, True, False): "utf-32-be",
+    }
+    return without_mark.get(tuple(zeros), "utf-8-sig")
+
+
+def _guesses(path: Path) -> list[str]:
+    """The encodings that the cells beyond ASCII look like: one, or several that are as likely."""
+    sample = bytearray()
+    with path.open("rb") as file:
+        for line in file:
+            if not line.isascii():
+                sample += b"\n".join(_PIECE.findall(line)) + b"\n"
+                if len(sample) > _SAMPLE_BYTES:
+                    break
+    lengths = [len(run) for run in _BEYOND_ASCII.findall(sample)]
+    # A letter of Latin script stands alone among ASCII, and a few of them cannot tell its codecs
+    # apart; one is by far the commonest. Words of other scripts are beyond ASCII as a whole.
+    if 2 * lengths.count(1) > len(lengths) and _first_bad_byte(path, "cp1252") is None:
+        return ["cp1252"]
+    matches = charset_normalizer.from_bytes(bytes(sample), cp_isolation=list(_CODECS))
+    best = matches.best()
     if best is None:
-        return None
-    # A few letters cannot tell the codecs of Latin script apart; one is by far the commonest.
-    letters = [sign for sign in str(best) if not sign.isascii() and sign.isalpha()]
-    latin = sum(unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
-    if 2 * latin >= len(letters) and _first_bad_byte(path, "cp1252") is None:
-        return "cp1252"
-    return best.encoding
+        return []
+    rivals = [
+        match.encoding
+        for match in matches
+        if match.chaos <= best.chaos + _AS_CLEAN
+        and match.coherence >= _AS_LIKELY * best.coherence
+        and str(match) != str(best)
+    ]
+    return [best.encoding, *rivals]
 
 
 def _first_bad_byte(path: Path, encoding: str) -> int | None:

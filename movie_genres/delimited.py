@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ _HABIT = 0.2
 _LONGEST_FIELD = 2**24
 _SEP_LINE = re.compile("sep=(.)")
 """A first line by which Excel is told the separator."""
+_LONGEST_NAME = 12
+"""Words of a cell of the first line from which it is a film's, and the file has no header."""
 _BARE_CR = re.compile(r"\r(?!\n)")
 _QUOTED_FIELD = re.compile(r'(?:^|\t)"[^\t]*"(?:\t|\r?\n|$)')
 
@@ -54,16 +56,20 @@ class DelimitedTable:
         self._skip = 1 if named else 0
         self._delimiter = named[1] if named else max(",;\t|", key=first.count)
         quoted = self._delimiter != "\t" or _QUOTED_FIELD.search(head)
-        self._quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-        rows = self._rows()
-        header = next((row for row, _ in rows if isinstance(row, list)), None)
-        if header is None:
-            raise InputError(f"{path} is empty")
+        self._dialect: dict[str, Any] = {
+            "delimiter": self._delimiter,
+            "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        }
+        self.columns: list[str] = []
+        header, lengths = self._head()
+        if '\\"' in head and any(length != len(header) for length in lengths):
+            # Quotation marks inside fields may be written as MySQL does, not doubled.
+            self._dialect["escapechar"] = "\\"
+            if any(length != len(header) for length in self._head()[1]):
+                del self._dialect["escapechar"]
         self.columns = [name.strip() for name in header]
         check_names(path, self.columns)
         width = len(header)
-        read = (row for row, _ in itertools.islice(rows, _HEAD_ROWS))
-        lengths = [len(row) for row in read if isinstance(row, list)]
         short = sum(length < width for length in lengths)
         self._pads = bool(lengths) and short > _HABIT * len(lengths)
         if self._pads:
@@ -71,6 +77,21 @@ class DelimitedTable:
                 f"{short} of the first {len(lengths)} rows have fewer fields than the header: the "
                 "missing ones are taken as blank"
             )
+
+    def _head(self) -> tuple[list[str], list[int]]:
+        """The header, and how many fields each of the first rows has."""
+        rows = self._rows()
+        header = next((row for row, _ in rows if isinstance(row, list)), None)
+        if header is None:
+            raise InputError(f"{self.path} is empty")
+        first = next((cell for cell in header if len(cell.split()) > _LONGEST_NAME), None)
+        if first is not None:
+            raise InputError(
+                f"{self.path} has no header: its first line holds {first[:40]!r}...; add a line "
+                "that names the columns"
+            )
+        read = (row for row, _ in itertools.islice(rows, _HEAD_ROWS))
+        return header, [len(row) for row in read if isinstance(row, list)]
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         width = len(self.columns)
@@ -95,8 +116,8 @@ class DelimitedTable:
         with self.encoding.open(self.path, self._newline) as file:
             for _ in range(self._skip):
                 next(file)
-            lines = _Lines(file)
-            reader = csv.reader(iter(lines), delimiter=self._delimiter, quoting=self._quoting)
+            lines = _Lines(file, self._is_record)
+            reader = csv.reader(iter(lines), **self._dialect)
             start = 1 + self._skip
             while True:
                 try:
@@ -118,17 +139,32 @@ class DelimitedTable:
                     yield row, start
                 start = reader.line_num + 1 + self._skip
 
+    def _is_record(self, line: str) -> bool:
+        """Whether a part of a line is a record by itself."""
+        row = next(csv.reader([line], **self._dialect), [])
+        return 1 < len(self.columns) == len(row) and line.count('"') % 2 == 0
+
 
 class _Lines:
-    """Lines of a file, and whether more were asked for than it has."""
+    """Lines of a file, and whether more were asked for than it has.
 
-    def __init__(self, file: Iterator[str]) -> None:
+    A bare CR inside a line that LF ends is a blank of a text, unless what stands before and after
+    it are whole records: then some lines of the file end with CR.
+    """
+
+    def __init__(self, file: Iterator[str], is_record: Callable[[str], bool]) -> None:
         self.file = file
+        self.is_record = is_record
         self.ended = False
 
     def __iter__(self) -> Iterator[str]:
         for line in self.file:
-            yield _BARE_CR.sub(" ", line) if "\r" in line[:-2] and line[-1] == "\n" else line
+            if line.find("\r", 0, -2) >= 0 and line[-1] == "\n":
+                parts = _BARE_CR.split(line)
+                whole = all(map(self.is_record, parts))
+                yield from (part.rstrip() + "\n" for part in parts) if whole else [" ".join(parts)]
+            else:
+                yield line
         # A record that is complete asks for no further line; the reader asks once at the end.
         self.ended = True
 

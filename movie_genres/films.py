@@ -50,6 +50,8 @@ class Films:
     """Further sources of a row's film, from rows that have the same plot."""
     repeats: dict[int, int] = field(default_factory=dict)
     """Of a row that was rejected for it: the row that it repeats."""
+    disputed: set[int] = field(default_factory=set)
+    """Rows that were repeated with other genres."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -208,6 +210,8 @@ def reject_repeated(films: Films) -> None:
     repeated = original != usable
     united: dict[int, set[str]] = {}
     for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):
+        if films.genres[row] != films.genres[earlier]:
+            films.disputed.add(earlier)
         united.setdefault(earlier, set(films.genres_of(earlier))).update(films.genres_of(row))
         films.repeats[row] = earlier
         if films.source[row] != films.source[earlier]:
@@ -242,14 +246,16 @@ def find_groups(films: Films) -> tuple[np.ndarray, int]:
 
 
 def _unite_genres(films: Films, rows: np.ndarray, groups: np.ndarray) -> int:
-    """Number of groups whose rows had different genres."""
+    """Number of groups whose rows, or the rows that repeated them, had different genres."""
+    disputed = set(groups[np.isin(rows, list(films.disputed))].tolist())
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.cumsum(sizes) - sizes
     changed: list[np.ndarray] = []
     united: list[Genres] = []
     for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-        members = rows[order[start : start + size]]
+        group = order[start : start + size]
+        members = rows[group]
         found = {films.genres_of(row) for row in members.tolist()}
         sources = set(films.source[members].tolist())
         sources.update(*(films.also_in.get(row, ()) for row in members.tolist()))
@@ -257,11 +263,12 @@ def _unite_genres(films: Films, rows: np.ndarray, groups: np.ndarray) -> int:
             films.also_in.update((row, sources) for row in members.tolist())
         if len(found) > 1:
             changed.append(members)
+            disputed.add(int(groups[group[0]]))
             genres = tuple(sorted({genre for genres in found for genre in genres}))
             united += [genres] * size
     if changed:
         films.set_genres(np.concatenate(changed), united)
-    return len(changed)
+    return len(disputed)
 
 
 def reject_rare_genres(films: Films, min_count: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from movie_genres.errors import InputError
 
@@ -85,12 +85,26 @@ def parse_genres(
         labels = _QUOTED_LABEL.findall(value)
         if re.sub(r"[\s,]+", "", _QUOTED_LABEL.sub("", value)):
             raise ValueError(f"not a list of quoted names: {value[:80]!r}")
+    elif value[0] in "[{":
+        raise ValueError(f"a list among names: {value[:80]!r}")
     else:
         separator = _SEPARATORS[genre_format]
         labels = value.split(separator)
         if aliases is not None and len(labels) > 1:
             labels = _join_known(labels, separator, aliases)
-    return list(dict.fromkeys(label for label in (raw.strip() for raw in labels) if label))
+    labels = list(dict.fromkeys(label for label in (raw.strip() for raw in labels) if label))
+    if aliases is not None and genre_format in _SEPARATORS:
+        _check_separators(labels, aliases)
+    return labels
+
+
+def _check_separators(labels: Iterable[str], aliases: GenreAliases) -> None:
+    """Raises: ValueError: If a label is several known genres that another sign separates."""
+    for label in labels:
+        for separator in ("|", ";", ","):
+            pieces = label.split(separator)
+            if len(pieces) > 1 and label not in aliases and all(p in aliases for p in pieces):
+                raise ValueError(f"several genres, separated by {separator!r}: {label[:80]!r}")
 
 
 def _join_known(pieces: list[str], separator: str, aliases: GenreAliases) -> list[str]:
@@ -207,9 +221,8 @@ class GenreAliases:
         return Canonical(sorted(genres), dropped, unlisted)
 
 
-@dataclass(frozen=True)
-class Labels:
-    """One cell, read."""
+class Labels(NamedTuple):
+    """One cell, read; a tuple because it is sent from process to process by the thousand."""
 
     raw: tuple[str, ...]
     genres: tuple[str, ...]

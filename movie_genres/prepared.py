@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,15 @@ def write_splits(
         )
         lines = csv.writer(rejected, lineterminator="\n")
         lines.writerow(_line(source_names, "source", _REJECTED_COLUMNS))
+        # Arrow writes without Python's lock, so the next tables are made meanwhile.
+        threads = stack.enter_context(ThreadPoolExecutor(len(SPLITS)))
+        writing: list[Future[None]] = []
         for first in range(0, len(films.shards), _SHARDS):
             shard = pa.concat_tables(map(read_shard, films.shards[first : first + _SHARDS]))
             start = int(films.shard_starts[first])
             part = split[start : start + len(shard)]
-            for number, writer in enumerate(writers):
+            tables = []
+            for number in range(len(SPLITS)):
                 inside = np.flatnonzero(part == number)
                 rows = inside + start
                 columns = {name: shard[name].take(inside) for name in ("id", "title", "text")}
@@ -93,9 +98,17 @@ def write_splits(
                 columns["labels"] = _lists(y[rows])
                 if len(source_names) > 1:
                     columns["source"] = pa.array(source_names).take(films.source[rows])
-                if len(rows):
-                    writer.write_table(pa.table(columns, schema=schema))
+                tables.append(pa.table(columns, schema=schema))
+            for one in writing:
+                one.result()
+            writing = [
+                threads.submit(writer.write_table, table)
+                for writer, table in zip(writers, tables, strict=True)
+                if len(table)
+            ]
             lines.writerows(_rejected(films, shard, start, part, source_names))
+        for one in writing:
+            one.result()
 
 
 def _rejected(

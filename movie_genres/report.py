@@ -21,6 +21,8 @@ from movie_genres.splits import SPLITS
 MAX_LENGTH = 256
 """The default cut of finetune.py, in tokens."""
 _SHOWN = 10
+_MANY = 0.2
+"""Share of the rows from which a loss is worth a word."""
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
 """Texts whose tokens are counted, evenly over the kept ones."""
@@ -154,6 +156,7 @@ def _source(sources: Sequence[Source]) -> dict[str, Any]:
         "description": "; ".join(source.description for source in sources),
         "license": licences.pop() if len(licences) == 1 else None,
         "columns": sources[0].columns | sources[0].extra,
+        "genre_format": str(sources[0].genre_format),
     }
 
 
@@ -171,10 +174,25 @@ def suspicions(report: Mapping[str, Any]) -> list[str]:
 
 def _unreadable(report: Mapping[str, Any]) -> list[str]:
     found = [f"could not be read: {words}" for words in report["unreadable"]]
-    if report["rejected_share"] > 0.2:
+    repeated = report["rejected"].get(REPEATED, 0) / report["read"]
+    if repeated > _MANY:
         found.append(
-            f"{report['rejected_share']:.0%} of the rows were rejected: see rejected.csv for why"
+            f"{repeated:.0%} of the rows repeat the title and plot of an earlier row, which got "
+            "the genres of all of them"
         )
+    if report["rejected_share"] - repeated > _MANY:
+        found.append(
+            f"{report['rejected_share'] - repeated:.0%} of the rows were rejected: see "
+            "rejected.csv for why"
+        )
+    for source in report["sources"]:
+        if not source["kept"]:
+            found.append(f"{source['name']} adds no film: see rejected.csv for why")
+        if source["columns"]["title"] is None:
+            found.append(
+                f"{source['name']} has no column of titles that could be found: the texts are "
+                "without them (--title-column)"
+            )
     return found
 
 
@@ -193,7 +211,22 @@ def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
             f"{len(unlisted)} raw label(s) are not in the alias table and keep their own name: "
             f"{shown}; add them to the table (--aliases) to merge or drop them"
         )
-    return found
+    if any(label.casefold().startswith(("and ", "& ")) for label in unlisted):
+        found.append(
+            "some labels look like pieces of one that holds the separator: --known-genres, or a "
+            "line in the alias table, keeps it whole"
+        )
+    return [*found, *_inseparable(list(genres["kept"]), np.array(genres["both"]))]
+
+
+def _inseparable(names: Sequence[str], both: np.ndarray) -> list[str]:
+    """Genres that are never given one without the other, so that no model can tell them apart."""
+    alone = both.diagonal()
+    same = np.triu((both == alone[:, None]) & (both == alone[None, :]), 1)
+    return [
+        f"'{names[a]}' and '{names[b]}' always stand together: for a model they are one genre"
+        for a, b in np.argwhere(same).tolist()
+    ]
 
 
 def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
@@ -225,8 +258,13 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
             f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be cut there "
             "(finetune.py --max-length)"
         )
+    text = report["text_fields"]
     for name, share in report["genre_named_in"].items():
-        text = report["text_fields"]
+        if name not in text["names"]:
+            found.append(
+                f"the field '{name}' was left out: it names one of the film's own genres in "
+                f"{share:.0%} of the films"
+            )
         if share > 0.1 and name in text["names"] and not text["masked"]:
             found.append(
                 f"the field '{name}' names one of the film's own genres in {share:.0%} of the "

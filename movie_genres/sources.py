@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class Source:
     """Which column is which further field of the text; None where this source lacks it."""
     genre_format: GenreFormat
     check: TypeCheck = field(repr=False)
-    head: list[dict[str, str]] = field(repr=False)
-    """The first rows, every column."""
+    head: dict[str, tuple[str, ...]] = field(repr=False)
+    """The first cells of every column."""
 
     def records(self) -> Iterator[Record]:
         """Cells id, title, plot, genres, further fields, type check; blank where no column is."""
@@ -119,13 +120,13 @@ def read_sources(
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
     for name, part in files:
-        try:
-            table = open_table(part, asked.encoding, strict=asked.strict)
-        except InputError as error:  # an expanded file has a name that the user never saw
-            raise InputError(str(error).replace(str(part), name)) from None
-        sources.append(
-            _source(name, file_sha256(part), f"the file `{name}`", table, asked, aliases)
-        )
+        with ThreadPoolExecutor(1) as thread:
+            sha256 = thread.submit(file_sha256, part)  # while its encoding is found out
+            try:
+                table = open_table(part, asked.encoding, strict=asked.strict)
+            except InputError as error:  # an expanded file has a name that the user never saw
+                raise InputError(str(error).replace(str(part), name)) from None
+        sources.append(_source(name, sha256.result(), f"the file `{name}`", table, asked, aliases))
     return sources
 
 
@@ -171,14 +172,14 @@ def _source(
 ) -> Source:
     named = [column for column in table.columns if column]
     first = list(itertools.islice(table.records(named), HEAD_ROWS))
-    head = [dict(zip(named, r, strict=True)) for r in first if not isinstance(r, Malformed)]
-    if not head:
+    rows = [record for record in first if not isinstance(record, Malformed)]
+    if not rows:
         broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
         told = f"{broken[0]}; is its first line the header?" if broken else "empty"
         raise InputError(f"{name} has no row that can be read ({told})")
-    cells = {column: [row[column] for row in head] for column in named}
+    head = dict(zip(named, zip(*rows, strict=True), strict=True))
     columns = find_columns(
-        cells,
+        head,
         aliases,
         text_column=asked.text_column,
         genre_column=asked.genre_column,
@@ -192,8 +193,8 @@ def _source(
         table,
         columns,
         {},
-        detect_genre_format(cells[columns["raw_genres"] or ""]),
-        TypeCheck(cells, [columns["title"], columns["plot"], columns["raw_genres"]]),
+        detect_genre_format(head[columns["raw_genres"] or ""]),
+        TypeCheck(head, [columns["title"], columns["plot"], columns["raw_genres"]]),
         head,
     )
 

@@ -49,16 +49,15 @@ def open_table(path: Path, encoding: str | None = None, *, strict: bool = False)
     text = choose_encoding(path, encoding, strict=strict)
     if suffix in (".jsonl", ".ndjson"):
         return JsonLinesTable(path, text)
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if suffix == ".json" or (suffix not in (".csv", ".tsv") and start in (b"{", b"[")):
+    opening = head.decode(text.name, errors="replace").lstrip("\ufeff \t\r\n")
+    if suffix == ".json" or (suffix not in (".csv", ".tsv") and opening[:1] in ("{", "[")):
         # A file of one object a line is JSON Lines, whatever its name.
-        lines = [line for line in head.split(b"\n")[:2] if line.strip()]
-        several = len(lines) == 2 and all(line.lstrip()[:1] == b"{" for line in lines)
-        if several and lines[0].rstrip().endswith(b"}"):
+        lines = [line for line in opening.split("\n")[:2] if line.strip()]
+        several = len(lines) == 2 and all(line.lstrip()[:1] == "{" for line in lines)
+        if several and lines[0].rstrip().endswith("}"):
             return JsonLinesTable(path, text)
         return JsonTable(path, text)
-    first = head.split(b"\n", 1)[0]
-    if first.count(TRIPLE_COLON.encode()) >= 2:
+    if opening.split("\n", 1)[0].count(TRIPLE_COLON) >= 2:
         return TripleColonTable(path, text)
     return DelimitedTable(path, text)
 
@@ -149,7 +148,7 @@ class JsonTable(_ObjectTable):
             found = ", ".join(arrays) or "none"
             raise InputError(
                 f"{self.path} is one JSON object, which must hold one array of objects; found: "
-                f"{found}; save the array of films alone"
+                f"{found}; save the array of films alone (pandas: to_json(orient='records'))"
             )
         return next(iter(arrays.values()))
 
@@ -253,11 +252,17 @@ class HubTable:
             splits = load_dataset(name)
             self._rows = concatenate_datasets(list(splits.values()))
         except Exception as error:  # datasets raises dozens of kinds, none of them its own base
+            cause = error.__cause__ or error  # "An error occurred while ..." says nothing
             raise InputError(
                 f"--source {name!r} is no file, and no data set could be loaded by that name: "
-                f"{_one_line(error)}"
+                f"{_one_line(cause)}"
             ) from None
         self.notes = [f"all splits of {name} were read: {', '.join(splits)}"]
+        self.notes += [
+            f"{one} and {other} of {name} are identical"
+            for one, other in itertools.combinations(splits, 2)
+            if splits[one].data.table.equals(splits[other].data.table)
+        ]
         self.columns = list(self._rows.column_names)
         self.fingerprint = str(self._rows._fingerprint)
 

@@ -157,7 +157,7 @@ def plot_defect(plot: str, min_words: int = MIN_WORDS) -> str | None:
         return "no plot"
     if len(plot) <= _LONGEST_PLACEHOLDER and plot.casefold().rstrip(".! ") in _PLACEHOLDERS:
         return "placeholder instead of a plot"
-    if plot.count(" ") + 1 < min_words:
+    if len(plot.split(" ", min_words - 1)) < min_words:  # which need not read all of it
         return f"plot of fewer than {min_words} words"
     return None
 

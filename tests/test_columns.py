@@ -68,3 +68,10 @@ def test_rows_broken_in_two_do_not_fit_and_sparse_rows_do() -> None:
     assert check.misfit(["False", "7", "", "", ""]) == (
         "release_date='', runtime='', vote_count=''"
     )
+
+
+def test_other_usual_names_of_titles_and_plots_are_known() -> None:
+    columns = found(**{"Film Title": ["A"] * 60, "Plot Synopsis": PLOTS, "Genre(s)": GENRES})
+    assert (columns["title"], columns["plot"]) == ("Film Title", "Plot Synopsis")
+    columns = found(**{"STORY LINE": ["Short."] * 60, "Series_Title": ["A"] * 60, "genre": GENRES})
+    assert (columns["title"], columns["plot"]) == ("Series_Title", "STORY LINE")

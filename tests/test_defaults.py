@@ -38,7 +38,7 @@ def test_a_file_that_is_not_the_measured_one_is_refused(
 def test_the_alias_table_lists_every_genre_of_the_default_data(tmp_path: Path) -> None:
     aliases = GenreAliases.read(prepare_dataset.ALIASES)
     (source,) = read_sources([DEFAULT_SOURCE], Asked(), aliases, tmp_path)
-    raw = [row["Category"] for row in source.head]
+    raw = source.head["Category"]
     canonical = [aliases.canonical(parse_genres(cell, GenreFormat.QUOTED)) for cell in raw]
     assert len(raw) == 5000
     assert {label for row in canonical for label in row.unlisted} == set()

@@ -17,7 +17,7 @@ from transformers import (
 
 import finetune
 from metrics import GenreMetrics
-from movie_genres import classifier
+from movie_genres import runtimes
 from movie_genres.arguments import parse_finetune_args
 from movie_genres.loading import load_prepared, tokenize
 
@@ -93,7 +93,7 @@ def test_texts_are_tokenised_some_at_a_time(
     model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder)
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
     texts = [" ".join(["ghost", "house", "river", "train"][: 1 + n % 4]) for n in range(10)]
-    whole = classifier.predict_logits(model, tokenizer, texts, max_length=16)
+    whole = runtimes.predict_logits(model, tokenizer, texts, max_length=16)
     asked = []
     tokenize_texts = type(tokenizer).__call__
 
@@ -102,7 +102,7 @@ def test_texts_are_tokenised_some_at_a_time(
         return tokenize_texts(self, some, **kwargs)
 
     monkeypatch.setattr(type(tokenizer), "__call__", counted)
-    monkeypatch.setattr(classifier, "_TEXTS_AT_ONCE", 4)
-    found = classifier.predict_logits(model, tokenizer, texts, max_length=16, batch_size=3)
+    monkeypatch.setattr(runtimes, "_TEXTS_AT_ONCE", 4)
+    found = runtimes.predict_logits(model, tokenizer, texts, max_length=16)
     assert asked == [4, 4, 2]
     assert np.allclose(found, whole, atol=1e-5)

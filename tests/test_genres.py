@@ -99,3 +99,22 @@ def test_equal_cells_are_read_once() -> None:
     assert reader("Sci-Fi|War").genres == ("Science Fiction", "War")
     literal = GenreReader(GenreFormat.LITERAL, GenreAliases.read(ALIASES))
     assert "neither JSON nor" in literal("[oops").error
+
+
+@pytest.mark.parametrize("cell", ["['Crime', 'War']", '[{"name": "Crime"}]', '{"a": "Crime"}'])
+def test_a_list_in_a_column_of_names_is_refused(cell: str) -> None:
+    with pytest.raises(ValueError, match="a list among names"):
+        parse_genres(cell, GenreFormat.PIPE)
+
+
+def test_a_row_with_another_separator_than_its_column_s_is_refused() -> None:
+    aliases = GenreAliases.read(ALIASES)
+    for cell in ("Crime, War", "Drama|Crime;War", "Drama|Crime, War"):
+        with pytest.raises(ValueError, match="several genres, separated by"):
+            parse_genres(cell, GenreFormat.PIPE, aliases)
+    # A name that holds a comma is no such row, nor is one that the table lists.
+    assert parse_genres("Crime, Law|War", GenreFormat.PIPE, aliases) == ["Crime, Law", "War"]
+    both = aliases.with_known(["Crime, War"])
+    assert parse_genres("Crime, War|Drama", GenreFormat.PIPE, both) == ["Crime, War", "Drama"]
+    reader = GenreReader(GenreFormat.PIPE, aliases)
+    assert reader("Crime, War").error == "several genres, separated by ',': 'Crime, War'"

@@ -135,7 +135,7 @@ def test_an_interruption_leaves_the_earlier_dataset_and_nothing_else(
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare_dataset, "save_figures", interrupt)
+    monkeypatch.setattr(prepare_dataset, "start_figures", interrupt)
     with pytest.raises(KeyboardInterrupt):
         prepare(films_csv, folder, "--seed", "5")
     assert (folder / "report.json").read_bytes() == before

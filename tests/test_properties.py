@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from movie_genres import text as text_module
-from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe, batches, clean_batches
+from movie_genres.cleaning import (
+    Batch,
+    Cleaner,
+    Layout,
+    Recipe,
+    batches,
+    clean_batches,
+    load_recipe,
+)
 from movie_genres.columns import TypeCheck
 from movie_genres.decoding import Encoding
 from movie_genres.delimited import DelimitedTable
@@ -24,6 +32,7 @@ from movie_genres.films import collect
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
 from movie_genres.records import Malformed
 from movie_genres.text import RULES, clean_and_tell, clean_text, clean_texts
+from movie_genres.workers import start_workers
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
@@ -158,7 +167,8 @@ def test_any_number_of_processes_gives_the_same(tmp_path: Path) -> None:
         folder = tmp_path / str(num_proc)
         folder.mkdir()
         recipe = Recipe([layout], TABLE, DEFAULT_FIELDS, 3, folder)
-        films = collect(clean_batches(batches([iter(rows)]), recipe, num_proc))
+        with start_workers(num_proc, load_recipe, recipe) as workers:
+            films = collect(clean_batches(batches([iter(rows)]), workers, 2 * num_proc))
         shards = [path.read_bytes() for path in sorted(folder.iterdir())]
         outcomes.append((films.keys.tobytes(), films.bands.tobytes(), films.genre_sets, shards))
     assert len(outcomes[0][3]) == 3
