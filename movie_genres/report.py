@@ -235,7 +235,8 @@ def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
         absent = [genre for genre, count in counts.items() if count == 0]
         if absent:
             found.append(f"{split} has no film of: {', '.join(absent)}")
-    share = report["splits"]["train"] / report["kept"]
+    added = report["train_only"]
+    share = (report["splits"]["train"] - added) / (report["kept"] - added)
     if abs(share - 0.8) > 0.05:
         found.append(
             f"train has {share:.0%} of the films, not 80 %: many rows share an id or a plot and "

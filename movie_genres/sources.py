@@ -53,6 +53,8 @@ class Source:
     check: TypeCheck = field(repr=False)
     head: dict[str, tuple[str, ...]] = field(repr=False)
     """The first cells of every column."""
+    train_only: bool = False
+    """Whether its films go to train alone."""
 
     def records(self) -> Iterator[Record]:
         """Cells id, title, plot, genres, further fields, type check; blank where no column is."""

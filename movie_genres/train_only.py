@@ -7,24 +7,41 @@ those of the same command without them, and no film that is held out comes in by
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
+from movie_genres.errors import InputError
 from movie_genres.films import REPEATED, Films
+from movie_genres.genres import GenreAliases
+from movie_genres.sources import Asked, Source, read_sources
 from movie_genres.splits import SPLITS
 
 STANDS_IN_SOURCE = "its plot stands in --source"
 MAYBE_HELD_OUT = "has the id or title of a film of validation or test"
 OTHER_GENRES = "none of the genres of --source"
-_LATER = "waits until the others are split"
+_LATER = "of --train-source"
 _TRAIN = SPLITS.index("train")
 
 
-def hold_back(films: Films, sources: Sequence[int]) -> np.ndarray:
-    """Take the usable films of these sources out until `admit`; their row numbers."""
+def read_train_sources(
+    names: Sequence[str], asked: Asked, aliases: GenreAliases, folder: Path
+) -> list[Source]:
+    """Open what `--train-source` names, as `read_sources` does."""
+    folder.mkdir()
+    return [
+        replace(source, train_only=True, description=f"{source.description} (for training only)")
+        for source in read_sources(names, asked, aliases, folder)
+    ]
+
+
+def hold_back(films: Films, sources: Sequence[Source]) -> np.ndarray:
+    """Take the usable films of sources for training out until `admit`; their row numbers."""
     usable = films.usable
-    rows = usable[np.isin(films.source[usable], list(sources))]
+    later = np.array([source.train_only for source in sources])
+    rows = usable[later[films.source[usable]]]
     films.reject(rows, _LATER)
     return rows
 
@@ -33,6 +50,8 @@ def admit(
     films: Films, rows: np.ndarray, split: np.ndarray, groups: np.ndarray, labels: Sequence[str]
 ) -> int:
     """Let rows that were held back into train, but for what is known or held out already.
+
+    Without any, nothing is done.
 
     By an equal or nearly equal plot a film is known, whatever its split. An id or a title that it
     shares with a film of validation or test is enough to refuse it: two films may have one title,
@@ -46,7 +65,12 @@ def admit(
 
     Returns:
         How many films came in.
+
+    Raises:
+        InputError: If there were rows and none came in.
     """
+    if not len(rows):
+        return 0
     films.reason[rows] = 0
     _reject_known_plots(films, rows, split)
     left = rows[films.reason[rows] == 0]
@@ -64,6 +88,12 @@ def admit(
     left = left[named]
     split[left] = _TRAIN
     groups[left] = groups.max() + 1 + np.arange(len(left))
+    if not len(left):
+        why = films.reasons[np.bincount(films.reason[rows]).argmax()]
+        raise InputError(
+            f"--train-source adds no film: none of its {len(rows):,} usable rows came in; of most "
+            f"of them: {why}"
+        )
     return len(left)
 
 
