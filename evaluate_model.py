@@ -162,7 +162,7 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
 
 def check_fields(model: PreTrainedModel, prepared: Prepared, name: str) -> None:
     own = TextFields.from_json(getattr(model.config, "text_fields", None), name)
-    data = TextFields.from_json(prepared.report.get("text_fields"), "the prepared dataset")
+    data = prepared.fields
     if own != data:
         raise InputError(
             f"{name} reads texts of {', '.join(own.names)}, the prepared dataset has texts of "

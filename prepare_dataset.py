@@ -310,7 +310,10 @@ def write_prepared(
 ) -> None:
     (new / "data").mkdir()
     names = [source.name for source in sources]
-    write_splits(new / "data", films, split, labels, names, used)
+    fields = TextFields.from_json(report["text_fields"], "the report")
+    write_splits(
+        new / "data", films, split, labels, names, used, with_plots=not fields.is_title_and_plot
+    )
     write_json(new / "labels.json", labels)
     write_json(new / "report.json", report)
     (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,10 +94,10 @@ def read_texts(folder: Path, count: int, labels: Sequence[str]) -> Texts:
 
 def find_ways(model: str, labels: Sequence[str]) -> dict[str, Way]:
     """The pipeline first, then what predict.py offers here."""
-    stock = pipeline("text-classification", model=model, top_k=None, truncation=True)
+    stock: Any = pipeline("text-classification", model=model, top_k=None, truncation=True)
 
     def row_by_row(texts: Sequence[str]) -> np.ndarray:
-        scores = [{s["label"]: s["score"] for s in stock(text)} for text in texts]
+        scores = [{s["label"]: s["score"] for s in stock(text)[0]} for text in texts]
         return np.array([[row[label] for label in labels] for row in scores])
 
     ways: dict[str, Way] = {"`pipeline`, row by row": row_by_row}

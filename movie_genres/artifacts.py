@@ -14,12 +14,14 @@ from matplotlib.figure import Figure
 from movie_genres import plots
 from movie_genres.card import (
     BASELINE_NAMES,
+    PLOTS_ALONE,
     RARE,
     card_data,
     citations,
     render_card,
     tendencies,
 )
+from movie_genres.fields import PLOT, TITLE, TextFields
 from movie_genres.files import write_json
 from movie_genres.loading import Prepared
 from movie_genres.mistakes import render_mistakes
@@ -134,16 +136,26 @@ def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) 
         dataset_name=source["name"],
         dataset_revision=prepared.fingerprint,
     )
+    names = [name.replace("_", " ") for name in prepared.fields.names]
     model = {
         "model_name": facts.name,
         "model_id": facts.model_id,
         "origin": facts.origin,
         "max_length": facts.max_length,
         "training": dict(facts.training),
+        "fields": " and ".join(", ".join(part) for part in (names[:-1], names[-1:]) if part),
+        "text_form": text_form(prepared.fields),
         "dataset": _dataset_facts(prepared.report),
         "citations": citations(source["name"], facts.base_model),
     }
     return render_card(data, model | _result_variables(metrics))
+
+
+def text_form(fields: TextFields) -> str:
+    """How a text is written for a model of these fields, such as `Title. Plot`."""
+    return fields.compose({TITLE: "Title", PLOT: "Plot"} | {
+        name: "…" for name in fields.names if name not in (TITLE, PLOT)
+    })  # fmt: skip
 
 
 def _dataset_facts(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,8 +175,8 @@ def _result_variables(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "labels": list(per_genre),
         "chosen": metrics["test"]["chosen"],
+        "others": _other_rows(metrics),
         "intervals": metrics["intervals"]["chosen"],
-        "baselines": {BASELINE_NAMES[n]: s for n, s in metrics["baselines"].items()},
         "differences": {
             BASELINE_NAMES[n]: s for n, s in metrics["differences"].items() if n != "prior"
         },
@@ -200,10 +212,16 @@ _CALIBRATION_TEXT = {
 }
 
 
+def _other_rows(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """What stands below the model in a table of test scores."""
+    plots_alone = metrics.get("plots_alone")  # older runs have none
+    rows = {PLOTS_ALONE: plots_alone} if plots_alone else {}
+    return rows | {BASELINE_NAMES[name]: found for name, found in metrics["baselines"].items()}
+
+
 def result_table(metrics: Mapping[str, Any]) -> str:
     """The test scores of the model and the baselines, as text in columns."""
-    rows = {"this model": metrics["test"]["chosen"]}
-    rows |= {BASELINE_NAMES[name]: scores for name, scores in metrics["baselines"].items()}
+    rows = {"this model": metrics["test"]["chosen"]} | _other_rows(metrics)
     width = max(len(name) for name in rows) + 2
     lines = [" " * width + "".join(f"{title:>12}" for title in _TABLE_COLUMNS.values())]
     for name, scores in rows.items():

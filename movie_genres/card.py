@@ -15,6 +15,7 @@ TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 _AFTER_ONNX = "## Per genre\n"
 """Heading of the section that follows the one on ONNX files."""
 
+PLOTS_ALONE = "this model, given the plots alone"
 BASELINE_NAMES = {
     "prior": "genre frequencies alone",
     "tfidf_logreg": "TF-IDF + logistic regression",

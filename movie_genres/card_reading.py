@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from movie_genres.card import BASELINE_NAMES, MODEL_INDEX
+from movie_genres.card import BASELINE_NAMES, MODEL_INDEX, PLOTS_ALONE
 from movie_genres.errors import InputError
 
 LOCAL_MODEL = 'model="model"'
@@ -86,6 +86,8 @@ def stale_figures(content: str, metrics: Mapping[str, Any]) -> list[str]:
     ]
     tables = dict(_tables(content))
     headline = {"this model": chosen}
+    if metrics.get("plots_alone"):
+        headline[PLOTS_ALONE] = metrics["plots_alone"]
     headline |= {BASELINE_NAMES[name]: scores for name, scores in metrics["baselines"].items()}
     ranges = {
         name: f"{low:.3f}–{high:.3f}"

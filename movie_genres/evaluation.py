@@ -113,12 +113,19 @@ def _judge_test(
     max_length: int,
     seed: int,
 ) -> Results:
+    texts, plots = prepared.texts("test"), prepared.plots("test")
+    logits, of_plots = (
+        predict_logits(model, tokenizer, read, max_length=max_length) if read else None
+        for read in (texts, plots if plots != texts else [])
+    )
+    assert logits is not None  # a test split has films
     return judge(
         prepared.labels,
         prepared.y("test"),
-        predict_logits(model, tokenizer, prepared.texts("test"), max_length=max_length),
+        logits,
         StoredCalibration.of_config(model, prepared.labels),
         thresholds,
+        plot_logits=of_plots,
         seed=seed,
     )
 

@@ -50,6 +50,22 @@ class TextFields:
         )
         return mask_names(text, self.masked) if self.masked else text
 
+    @property
+    def is_title_and_plot(self) -> bool:
+        """Whether nothing but the title stands before the plot: `without_title` gives it."""
+        return self.names in ((TITLE, PLOT), (PLOT,))
+
+    def without_title(self, text: str, title: str) -> str:
+        """The plot of a text of title and plot.
+
+        Args:
+            text: What `compose` gave.
+            title: The clean title it was given.
+        """
+        if not title or TITLE not in self.names:
+            return text
+        return text.removeprefix(self.compose({TITLE: title, PLOT: "x"}).removesuffix("x"))
+
     def clean(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Values as `compose` expects them: clean text, lists as `a, b, c`."""
         return {

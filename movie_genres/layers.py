@@ -108,6 +108,29 @@ def upper_part(
     return None
 
 
+@torch.no_grad()
+def shorten_last_layer(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> None:
+    """Where the head reads the first position alone, let the last layer compute no other, in place.
+
+    Args:
+        model: A sequence classifier, set to evaluation.
+        batch: A padded batch, on which it must give the same logits as before.
+
+    Raises:
+        InputError: If no stack of layers is found.
+    """
+    _, layers = find_stack(model)
+    whole = layers[-1]
+    try:
+        expected = model(**batch).logits
+        layers[-1] = FirstPositionLayer(whole)
+        same = torch.allclose(model(**batch).logits, expected, rtol=1e-4, atol=1e-4)
+    except _UNSUPPORTED:
+        same = False
+    if not same:
+        layers[-1] = whole
+
+
 class FirstPositionLayer(nn.Module):
     """A layer of the BERT family that computes its first position alone.
 

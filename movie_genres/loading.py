@@ -17,6 +17,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 
 from movie_genres.errors import InputError
+from movie_genres.fields import PLOT, TextFields
 from movie_genres.losses import UNKNOWN
 from movie_genres.splits import SPLITS
 
@@ -45,6 +46,23 @@ class Prepared:
 
     def texts(self, split: str) -> list[str]:
         return list(self.splits[split]["text"])
+
+    def plots(self, split: str) -> list[str]:
+        """What the model reads of a film whose plot is all that is known of it."""
+        rows, fields = self.splits[split], self.fields
+        if "plot" in rows.column_names:
+            return [fields.compose({PLOT: plot}) for plot in rows["plot"]]
+        if not fields.is_title_and_plot:
+            return self.texts(split)  # prepared by a version that did not keep the plots
+        return [
+            fields.without_title(text, title)
+            for text, title in zip(rows["text"], rows["title"], strict=True)
+        ]
+
+    @property
+    def fields(self) -> TextFields:
+        """Of which `text` is composed."""
+        return TextFields.from_json(self.report.get("text_fields"), "the prepared dataset")
 
 
 def load_prepared(folder: Path) -> Prepared:

@@ -35,12 +35,15 @@ _FEATURES: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
 }
 
 
-def parquet_schema(several_sources: bool) -> pa.Schema:
+def parquet_schema(*more: str) -> pa.Schema:
     """Columns of the splits, with what `datasets` writes about them into a Parquet file.
+
+    Args:
+        more: Names of columns of strings behind them: `source`, `plot`.
 
     Written out here because `datasets` takes half a second to import.
     """
-    features = _FEATURES | ({"source": (pa.string(), _STRING)} if several_sources else {})
+    features = _FEATURES | dict.fromkeys(more, (pa.string(), _STRING))
     described = {name: feature for name, (_, feature) in features.items()}
     metadata = {"huggingface": json.dumps({"info": {"features": described}})}
     return pa.schema([(name, kind) for name, (kind, _) in features.items()], metadata=metadata)
@@ -53,6 +56,8 @@ def write_splits(
     labels: Sequence[str],
     source_names: Sequence[str],
     used: np.ndarray | None = None,
+    *,
+    with_plots: bool = False,
 ) -> None:
     """Write `{split}-00000-of-00001.parquet` for each split, and rejected.csv beside `folder`.
 
@@ -65,8 +70,11 @@ def write_splits(
         used: Which source uses which genre, (n_sources, n_labels): a genre that none of a film's
             sources ever uses is unknown for it (NaN), unless it is known to have it. None: it is
             absent.
+        with_plots: Write the column `plot` too, the plot alone: where `text` is more than title and
+            plot.
     """
-    schema = parquet_schema(len(source_names) > 1)
+    copied = ["id", "title", "text"] + ["plot"] * with_plots
+    schema = parquet_schema(*["source"] * (len(source_names) > 1), *copied[3:])
     y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
     if used is not None:
         y[~films.known(used) & (y == 0)] = np.nan
@@ -93,7 +101,7 @@ def write_splits(
             for number in range(len(SPLITS)):
                 inside = np.flatnonzero(part == number)
                 rows = inside + start
-                columns = {name: shard[name].take(inside) for name in ("id", "title", "text")}
+                columns = {name: shard[name].take(inside) for name in copied}
                 columns["genres"] = genres.take(pa.array(films.genres[rows]))
                 columns["labels"] = _lists(y[rows])
                 if len(source_names) > 1:

@@ -53,6 +53,9 @@ class Results:
     objectives: dict[str, dict[str, Any]]
     """By objective: the policy chosen for it, and the scores of its decisions."""
     intervals: Intervals
+    plots_alone: dict[str, float] | None = None
+    """Scores of the same decisions where the model reads the plots and nothing else of the films;
+    None where that is what it always reads."""
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
     baselines: dict[str, Baseline] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class Results:
             "validation": self.validation,
             "test": self.test,
             "objectives": self.objectives,
+            "plots_alone": self.plots_alone,
             "intervals": {"chosen": {k: list(v) for k, v in self.intervals.headline.items()}},
             "chosen_policy": self.thresholds.policy,
             "objective": self.thresholds.objective,
@@ -145,6 +149,7 @@ def judge(
     stored: StoredCalibration,
     thresholds: ThresholdSets,
     *,
+    plot_logits: np.ndarray | None = None,
     seed: int = 0,
 ) -> Results:
     """Score a published model's logits on the test split under each set of thresholds.
@@ -155,13 +160,17 @@ def judge(
         logits: Of the model as published, calibration folded in, same shape.
         stored: That calibration.
         thresholds: By policy and by objective.
+        plot_logits: The logits for the plots alone, where the texts hold more.
         seed: Of the bootstrap.
     """
     y_prob = expit(logits.astype(np.float64))
 
-    def scores(values: np.ndarray) -> dict[str, float]:
+    def scores(values: np.ndarray, y_prob: np.ndarray = y_prob) -> dict[str, float]:
         return compute_scores(y_true, thresholds.decide(y_prob, values), y_prob)
 
+    plots_alone = None
+    if plot_logits is not None:
+        plots_alone = scores(thresholds.chosen, expit(plot_logits.astype(np.float64)))
     test = {policy: scores(values) for policy, values in thresholds.by_policy.items()}
     test["chosen"] = test[thresholds.policy]
     objectives: dict[str, dict[str, Any]] = {
@@ -180,6 +189,7 @@ def judge(
         test,
         objectives,
         bootstrap_intervals(y_true, y_pred, y_prob, seed=seed),
+        plots_alone,
     )
 
 

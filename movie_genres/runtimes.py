@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
+from movie_genres.cpu import tune_for_cpu
 from movie_genres.decisions import label_names
 from movie_genres.devices import autocast
 from movie_genres.errors import InputError
@@ -41,6 +44,8 @@ class Runtime(Protocol):
     n_labels: int
     batch_tokens: int
     """Tokens of a batch that suit it."""
+    batches_at_once: int
+    """Batches that it computes side by side, in threads of one core each."""
 
     def logits(self, padded: BatchEncoding) -> np.ndarray:
         """float32, shape (n_rows, n_labels), of numpy arrays as the tokenizer names them."""
@@ -63,28 +68,25 @@ class TorchRuntime:
         self.name = f"PyTorch in {precision}"
         self.n_labels = len(label_names(model.config))
         self.batch_tokens = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS_ELSEWHERE)
+        self.batches_at_once = 1
+        self._autocast = precision
         self._device = model.device  # a tuned model has no parameters left to tell
 
     @classmethod
     def tuned(cls, model: PreTrainedModel, precision: str) -> TorchRuntime:
-        """For a model that only predicts from now on: on a CPU its modules are changed for speed.
-
-        In float32 the Linears go by oneDNN, as they do in bf16 anyway: it uses AVX-512 on every
-        CPU that has it, PyTorch's MKL not on those of AMD. In bf16 attention goes by plain matrix
-        products, which are computed in bf16; the fused kernel of the CPU is not.
-        """
+        """For a model that only predicts from now on: on a CPU it is changed for speed, and each
+        core computes batches of its own, as many as there are threads."""
         runtime = cls(model, precision)
-        if model.device.type == "cpu" and torch.backends.mkldnn.is_available():
-            if precision == "float32":
-                _use_onednn(model)
-            elif precision == "bf16":
-                model.set_attn_implementation("eager")
+        if model.device.type == "cpu" and precision != "fp16":
+            tune_for_cpu(model, precision)
+            runtime._autocast = "float32"  # the weights have the precision already
+            runtime.batches_at_once = torch.get_num_threads()
         return runtime
 
     @torch.inference_mode()
     def logits(self, padded: BatchEncoding) -> np.ndarray:
         tensors = {n: torch.from_numpy(values).to(self._device) for n, values in padded.items()}
-        with autocast(self.precision, self._device):
+        with autocast(self._autocast, self._device):
             logits: torch.Tensor = self.model(**tensors).logits
         return logits.float().cpu().numpy()
 
@@ -92,7 +94,8 @@ class TorchRuntime:
         digest = hashlib.sha256(self.model.config.to_json_string().encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
-            digest.update((tensor.to_dense() if tensor.is_mkldnn else tensor).cpu().numpy())
+            plain = tensor.to_dense() if tensor.is_mkldnn else tensor
+            digest.update((plain.float() if plain.is_floating_point() else plain).cpu().numpy())
         return digest.hexdigest()
 
 
@@ -118,6 +121,7 @@ class OnnxRuntime:
         self._inputs = [entry.name for entry in self._session.get_inputs()]
         self.n_labels = int(self._session.get_outputs()[0].shape[1])
         self.batch_tokens = BATCH_TOKENS["cpu"]
+        self.batches_at_once = 1
 
     def logits(self, padded: BatchEncoding) -> np.ndarray:
         arrays = {name: padded[name].astype(np.int64, copy=False) for name in self._inputs}
@@ -155,10 +159,40 @@ def compute_logits(
     """
     outputs = np.empty((len(texts), runtime.n_labels), dtype=np.float32)
     budget = batch_tokens or runtime.batch_tokens
-    for rows, padded in length_sorted_batches(tokenizer, texts, max_length, budget):
-        outputs[rows] = runtime.logits(padded)
+    batches = length_sorted_batches(tokenizer, texts, max_length, budget)
+    # Of a few batches, each is computed by all cores: the answer comes sooner.
+    first = list(itertools.islice(batches, 2 * runtime.batches_at_once))
+    at_once = runtime.batches_at_once if len(first) == 2 * runtime.batches_at_once else 1
+    for rows, logits in _computed(runtime, itertools.chain(first, batches), at_once):
+        outputs[rows] = logits
         on_batch(len(rows))
     return outputs
+
+
+def _computed(
+    runtime: Runtime, batches: Iterable[tuple[np.ndarray, BatchEncoding]], at_once: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and logits of batches, in their order."""
+    if at_once == 1:
+        for rows, padded in batches:
+            yield rows, runtime.logits(padded)
+        return
+    threads_before = torch.get_num_threads()
+    waiting: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        try:
+            for rows, padded in batches:
+                waiting.append((rows, threads.submit(runtime.logits, padded)))
+                if len(waiting) > 2 * at_once:
+                    rows, future = waiting.popleft()
+                    yield rows, future.result()
+            for rows, future in waiting:
+                yield rows, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            # A thread sets its own number, but also that of threads that are yet to come.
+            torch.set_num_threads(threads_before)
 
 
 def predict_logits(
@@ -195,28 +229,3 @@ def length_sorted_batches(
             batch = {name: [encoded[name][row] for row in rows] for name in names}
             yield first + rows, tokenizer.pad(batch, return_tensors="np")
             start += len(rows)
-
-
-class _OneDnnLinear(nn.Module):
-    """A Linear that only predicts, its weights laid out for oneDNN."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        bias = torch.zeros(linear.out_features) if linear.bias is None else linear.bias
-        self.register_buffer("weight", linear.weight.detach().to_mkldnn())
-        self.register_buffer("bias", bias.detach().to_mkldnn())
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = torch.ops.aten.mkldnn_linear(
-            inputs.to_mkldnn(), self.weight, self.bias
-        ).to_dense()
-        return outputs
-
-
-def _use_onednn(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        # Subclasses may be read otherwise than by being called.
-        if type(child) is nn.Linear:
-            setattr(module, name, _OneDnnLinear(child))
-        else:
-            _use_onednn(child)

@@ -114,6 +114,7 @@ GENRE_SCORES = (
         *(("test", "chosen", name) for name in (*HEADLINE, "precision_micro", "recall_micro")),
         *(("test", "global", name) for name in POLICY_SCORES),
         *(("baselines", "tfidf_logreg", name) for name in HEADLINE),
+        *(("plots_alone", name) for name in HEADLINE),
         *(("intervals", "chosen", name, 1) for name in HEADLINE),
         *(("per_genre", "Western", name) for name in GENRE_SCORES),
     ],

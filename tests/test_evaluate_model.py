@@ -14,9 +14,11 @@ import evaluate_model
 from movie_genres.classifier import GenreClassifier, load_model
 from movie_genres.decisions import StoredCalibration, label_names
 from movie_genres.errors import InputError
+from movie_genres.loading import load_prepared
 from movie_genres.objectives import OBJECTIVES
 from movie_genres.predictions import Predictions
 from movie_genres.runtimes import predict_logits
+from movie_genres.scores import compute_scores
 
 Arguments = Callable[..., list[str]]
 
@@ -49,6 +51,25 @@ def test_evaluate_model_repeats_the_report_and_retunes_for_another_objective(
     flags = ["--output-dir", str(macro), "--retune", "--objective", "f1_macro"]
     assert evaluate_model.main([*common, *flags]) == 0
     assert read_json(macro / "model" / "config.json")["threshold_objective"] == "f1_macro"
+
+
+def test_scores_for_plots_alone_are_those_of_films_without_a_title(
+    finished_run: Path, prepared_folder: Path
+) -> None:
+    metrics = read_json(finished_run / "metrics.json")
+    prepared = load_prepared(prepared_folder)
+    rows = prepared.splits["test"]
+    plots = [
+        text.removeprefix(f"{title}. ")
+        for text, title in zip(rows["text"], rows["title"], strict=True)
+    ]
+    classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
+    y_prob = classifier.probabilities(plots)
+    y_pred = y_prob >= classifier.decisions.thresholds
+    assert plots != rows["text"]
+    assert metrics["plots_alone"] == pytest.approx(
+        compute_scores(prepared.y("test"), y_pred, y_prob), abs=1e-5
+    )
 
 
 def test_a_stored_calibration_is_undone_exactly(finished_run: Path) -> None:

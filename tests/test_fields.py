@@ -29,6 +29,17 @@ def test_fields_follow_their_names_and_blank_ones_leave_nothing() -> None:
     assert DEFAULT_FIELDS.compose({"plot": "A shark"}) == "A shark"
 
 
+@pytest.mark.parametrize("masked", [(), ("Western",)])
+@pytest.mark.parametrize("title", ["Jaws", "Who?", "A Western", "x", ""])
+def test_a_text_without_its_title_is_that_of_a_film_that_has_none(
+    title: str, masked: tuple[str, ...]
+) -> None:
+    fields = TextFields(("title", "plot"), masked)
+    text = fields.compose({"title": title, "plot": "Jaws. A western shark x."})
+    wanted = fields.compose({"plot": "Jaws. A western shark x."})
+    assert fields.without_title(text, title) == wanted
+
+
 def test_lists_of_every_kind_are_flattened() -> None:
     wanted = "Ann Lee, Bo & Roe"
     for value in (
@@ -82,6 +93,7 @@ def test_the_model_reads_rows_as_they_were_prepared(
     assert film["text"].endswith(" Cast: Ann Lee, Bo Roe")
     assert "Tagline: A night of ___" in film["text"]
     assert prepared.report["genre_named_in"]["tagline"] == 1.0
+    assert prepared.plots("test")[0] == film["plot"]
     finetune.main([*tiny_arguments(run), "--dataset-dir", str(data), "--probe-c", "0.3"])
     classifier = GenreClassifier.from_pretrained(str(run / "model"))
     assert classifier.fields.to_json() == prepared.report["text_fields"]
@@ -101,6 +113,9 @@ def test_the_model_reads_rows_as_they_were_prepared(
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     number = int(film["id"]) - 1000
     assert list(lines[number]["probabilities"].values()) == pytest.approx(wanted, abs=1e-5)
+    card = (run / "README.md").read_text(encoding="utf-8")
+    assert "from its title, plot, tagline and cast:" in card
+    assert "`Title. Plot. Tagline: … Cast: …`" in card
 
 
 def test_a_field_that_tells_the_genre_can_be_left_out(

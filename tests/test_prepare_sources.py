@@ -109,6 +109,6 @@ def test_what_datasets_reads_about_the_columns_is_what_it_would_write() -> None:
     text = Value("string")
     features = {"id": text, "title": text, "text": text, "genres": List(text)}
     features["labels"] = List(Value("float32"))
-    assert parquet_schema(False).equals(Features(features).arrow_schema, check_metadata=True)
+    assert parquet_schema().equals(Features(features).arrow_schema, check_metadata=True)
     features["source"] = text
-    assert parquet_schema(True).equals(Features(features).arrow_schema, check_metadata=True)
+    assert parquet_schema("source").equals(Features(features).arrow_schema, check_metadata=True)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 
+from benchmarks import use
 from movie_genres import onnx_export, runtimes
 from movie_genres.classifier import GenreClassifier, load_model
 from movie_genres.errors import InputError
+from movie_genres.layers import FirstPositionLayer, find_stack
 from movie_genres.runtimes import length_sorted_batches, predict_logits
 
 TEXTS = ["the ghost", "a sheriff finds the old saloon and " * 5, "jokes with a friend", ""]
@@ -96,3 +99,54 @@ def test_a_batch_holds_texts_of_like_length_up_to_its_tokens(finished_run: Path)
         for rows, padded in length_sorted_batches(tokenizer, texts, 20, 12)
     ]
     assert batches == [([6], (1, 20)), ([3], (1, 10)), ([1, 4, 0], (3, 4)), ([2, 5], (2, 3))]
+
+
+def test_what_a_film_costs_is_measured_beside_a_pipeline(
+    finished_run: Path, prepared_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert use.main(["--model", str(finished_run / "model"), "--dataset-dir",
+                     str(prepared_folder), "--films", "30"]) == 0  # fmt: skip
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if "|" in line]
+    cells = {row[0].strip("| "): row for row in rows}
+    ours = cells["predict.py"]
+    assert float(ours[5]) < 1e-5
+    assert ours[6].startswith("0 of ")
+    assert ours[7] == cells["`pipeline`, row by row"][7]
+
+
+def test_a_model_tuned_for_a_cpu_gives_the_answers_it_gave(finished_run: Path) -> None:
+    model, tokenizer = load_model(str(finished_run / "model"))
+    expected = predict_logits(model, tokenizer, TEXTS, max_length=32)
+    tuned = runtimes.TorchRuntime.tuned(model, "float32")
+    assert isinstance(find_stack(model)[1][-1], FirstPositionLayer)
+    found = runtimes.compute_logits(tuned, tokenizer, TEXTS, max_length=32)
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_batches_side_by_side_give_what_one_after_the_other_gives(finished_run: Path) -> None:
+    model, tokenizer = load_model(str(finished_run / "model"))
+    runtime = runtimes.TorchRuntime(model)
+    texts = [text[: 5 * n] for n in range(1, 12) for text in TEXTS]
+    alone = runtimes.compute_logits(runtime, tokenizer, texts, max_length=32, batch_tokens=64)
+    runtime.batches_at_once, told, before = 3, [], torch.get_num_threads()
+    together = runtimes.compute_logits(
+        runtime, tokenizer, texts, max_length=32, batch_tokens=64, on_batch=told.append
+    )
+    assert np.abs(together - alone).max() < 1e-6
+    assert sum(told) == len(texts)
+    assert torch.get_num_threads() == before
+
+
+def test_an_error_in_one_of_the_batches_side_by_side_is_raised(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = load_model(str(finished_run / "model"))
+    runtime = runtimes.TorchRuntime(model)
+    runtime.batches_at_once = 2
+
+    def fail(padded: object) -> np.ndarray:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(runtime, "logits", fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        runtimes.compute_logits(runtime, tokenizer, TEXTS * 20, max_length=32, batch_tokens=64)
