@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,9 @@ _PRODUCTS = "matrix_products"
 """Name of `_attention` among the attention implementations of transformers."""
 _ROWS = 1024
 """Of a product, for which oneDNN lays out a weight; others are computed as well."""
+_SHAPES_KEPT = "64"
+"""Of products that are prepared; unless told, PyTorch and oneDNN keep 1,024 each for every thread,
+which over a long file of films of all lengths come to 200 MiB. Read at the first product."""
 _BATCH = {
     "input_ids": torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]]),
     "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
@@ -37,6 +41,8 @@ def tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
         model: On a CPU, set to evaluation.
         precision: float32 or bf16.
     """
+    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(name, _SHAPES_KEPT)
     with suppress(InputError):  # no stack of layers: whatever it is, it predicts
         shorten_last_layer(model, _BATCH)
     if precision == "bf16":

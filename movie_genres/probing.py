@@ -24,10 +24,8 @@ from movie_genres.layers import captured_states, upper_part
 from movie_genres.loading import Prepared, token_lengths
 from movie_genres.progress import Pace
 from movie_genres.run import RunFolder
-from movie_genres.runtimes import predict_logits
+from movie_genres.runtimes import predict_logits, rows_of_batches, tokens_that_suit
 from movie_genres.states import FilmStates, RowsFile, fits_on_disk
-
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,7 @@ class FirstPass:
         films = self.films[split].remove_columns("labels")
         lengths = token_lengths(films)
         features_file, states_file = self.features, self.states(split)
-        order = np.argsort(-lengths, kind="stable")
-        batches = np.split(order, range(_BATCH, len(order), _BATCH))
+        batches = list(rows_of_batches(lengths, tokens_that_suit(model.device)))
         model.eval()
         with ExitStack() as stack:
             features = stack.enter_context(captured_features(model))

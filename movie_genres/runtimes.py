@@ -45,7 +45,9 @@ class Runtime(Protocol):
     batch_tokens: int
     """Tokens of a batch that suit it."""
     batches_at_once: int
-    """Batches that it computes side by side, in threads of one core each."""
+    """Batches that it computes side by side."""
+    threads: ThreadPoolExecutor | None
+    """As many, of one core each; None: batches are computed one after the other."""
 
     def logits(self, padded: BatchEncoding) -> np.ndarray:
         """float32, shape (n_rows, n_labels), of numpy arrays as the tokenizer names them."""
@@ -67,8 +69,9 @@ class TorchRuntime:
         self.precision = precision
         self.name = f"PyTorch in {precision}"
         self.n_labels = len(label_names(model.config))
-        self.batch_tokens = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS_ELSEWHERE)
+        self.batch_tokens = tokens_that_suit(model.device)
         self.batches_at_once = 1
+        self.threads: ThreadPoolExecutor | None = None
         self._autocast = precision
         self._device = model.device  # a tuned model has no parameters left to tell
 
@@ -80,8 +83,14 @@ class TorchRuntime:
         if model.device.type == "cpu" and precision != "fp16":
             tune_for_cpu(model, precision)
             runtime._autocast = "float32"  # the weights have the precision already
-            runtime.batches_at_once = torch.get_num_threads()
+            runtime.use_threads(torch.get_num_threads())
         return runtime
+
+    def use_threads(self, count: int) -> None:
+        """Compute so many batches side by side."""
+        self.batches_at_once = count
+        # Kept: new threads for each chunk of a long file would leave their memory behind.
+        self.threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
     @torch.inference_mode()
     def logits(self, padded: BatchEncoding) -> np.ndarray:
@@ -122,6 +131,7 @@ class OnnxRuntime:
         self.n_labels = int(self._session.get_outputs()[0].shape[1])
         self.batch_tokens = BATCH_TOKENS["cpu"]
         self.batches_at_once = 1
+        self.threads: ThreadPoolExecutor | None = None
 
     def logits(self, padded: BatchEncoding) -> np.ndarray:
         arrays = {name: padded[name].astype(np.int64, copy=False) for name in self._inputs}
@@ -162,37 +172,36 @@ def compute_logits(
     batches = length_sorted_batches(tokenizer, texts, max_length, budget)
     # Of a few batches, each is computed by all cores: the answer comes sooner.
     first = list(itertools.islice(batches, 2 * runtime.batches_at_once))
-    at_once = runtime.batches_at_once if len(first) == 2 * runtime.batches_at_once else 1
-    for rows, logits in _computed(runtime, itertools.chain(first, batches), at_once):
+    few = len(first) < 2 * runtime.batches_at_once
+    for rows, logits in _computed(runtime, itertools.chain(first, batches), few):
         outputs[rows] = logits
         on_batch(len(rows))
     return outputs
 
 
 def _computed(
-    runtime: Runtime, batches: Iterable[tuple[np.ndarray, BatchEncoding]], at_once: int
+    runtime: Runtime, batches: Iterable[tuple[np.ndarray, BatchEncoding]], few: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows and logits of batches, in their order."""
-    if at_once == 1:
+    if few or runtime.threads is None:
         for rows, padded in batches:
             yield rows, runtime.logits(padded)
         return
     threads_before = torch.get_num_threads()
     waiting: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
-    with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-        try:
-            for rows, padded in batches:
-                waiting.append((rows, threads.submit(runtime.logits, padded)))
-                if len(waiting) > 2 * at_once:
-                    rows, future = waiting.popleft()
-                    yield rows, future.result()
-            for rows, future in waiting:
+    try:
+        for rows, padded in batches:
+            waiting.append((rows, runtime.threads.submit(runtime.logits, padded)))
+            if len(waiting) > 2 * runtime.batches_at_once:
+                rows, future = waiting.popleft()
                 yield rows, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
-            # A thread sets its own number, but also that of threads that are yet to come.
-            torch.set_num_threads(threads_before)
+        for rows, future in waiting:
+            yield rows, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+        # A thread that starts sets its own number of cores, but also that of those to come.
+        torch.set_num_threads(threads_before)
 
 
 def predict_logits(
@@ -221,11 +230,27 @@ def length_sorted_batches(
         encoded = tokenizer(some, truncation=True, max_length=max_length)
         names = [name for name in tokenizer.model_input_names if name in encoded]
         lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
-        order = np.argsort(-lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            longest = max(1, int(lengths[order[start]]))
-            rows = order[start : start + max(1, batch_tokens // longest)]
+        for rows in rows_of_batches(lengths, batch_tokens):
             batch = {name: [encoded[name][row] for row in rows] for name in names}
             yield first + rows, tokenizer.pad(batch, return_tensors="np")
-            start += len(rows)
+
+
+def rows_of_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
+    """Rows from long to short, divided into batches.
+
+    Args:
+        lengths: Tokens of each row, shape (n_rows,).
+        batch_tokens: A batch has as many rows as fit, padding included; one at least.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        rows = order[start : start + max(1, batch_tokens // longest)]
+        yield rows
+        start += len(rows)
+
+
+def tokens_that_suit(device: torch.device) -> int:
+    """Tokens of a batch, padding included, when nothing but outputs is wanted."""
+    return BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)

@@ -128,7 +128,9 @@ def test_batches_side_by_side_give_what_one_after_the_other_gives(finished_run: 
     runtime = runtimes.TorchRuntime(model)
     texts = [text[: 5 * n] for n in range(1, 12) for text in TEXTS]
     alone = runtimes.compute_logits(runtime, tokenizer, texts, max_length=32, batch_tokens=64)
-    runtime.batches_at_once, told, before = 3, [], torch.get_num_threads()
+    runtime.use_threads(3)
+    told: list[int] = []
+    before = torch.get_num_threads()
     together = runtimes.compute_logits(
         runtime, tokenizer, texts, max_length=32, batch_tokens=64, on_batch=told.append
     )
@@ -142,7 +144,7 @@ def test_an_error_in_one_of_the_batches_side_by_side_is_raised(
 ) -> None:
     model, tokenizer = load_model(str(finished_run / "model"))
     runtime = runtimes.TorchRuntime(model)
-    runtime.batches_at_once = 2
+    runtime.use_threads(2)
 
     def fail(padded: object) -> np.ndarray:
         raise RuntimeError("no memory")
