@@ -65,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     expected = small.seconds * args.rows / SMALL
     sittings: list[Sitting] = []
     for _ in range(args.kills):
+        if outputs[args.rows].exists():
+            break  # done before the moment came
         moment = draw.uniform(0, expected / args.kills)
         sittings.append(sit(folder, sources[args.rows], outputs[args.rows], moment))
         print(sittings[-1], flush=True)
