@@ -11,7 +11,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from movie_genres import data_plots
-from movie_genres.fields import TITLE
+from movie_genres.fields import TITLE, TextFields
 from movie_genres.figure_style import ORANGE
 from movie_genres.report import MAX_LENGTH, suspicions
 
@@ -54,7 +54,9 @@ def save_figure(name: str, folder: Path, report: Mapping[str, Any]) -> None:
 def render_dataset_card(report: Mapping[str, Any]) -> str:
     """The `README.md` of a prepared folder: front matter for the Hub, then counts and reasons."""
     source, genres, splits = report["source"], report["genres"], report["splits"]
-    named = ", ".join(f"`{name}`" for name in report["text_fields"]["names"])
+    fields = TextFields.from_json(report["text_fields"], "the report")
+    named = ", ".join(f"`{name}`" for name in fields.names)
+    plots = "" if fields.is_title_and_plot else "`plot` is the plot alone; "
     sections = [
         f"---\n{_front_matter(report)}\n---",
         f"# Movie plots and genres: {source['name']}",
@@ -64,7 +66,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         f"({', '.join(f'{split} {count:,}' for split, count in splits.items())}), "
         f"{report['read'] - report['kept']:,} rejected. Each rejected row stands in `rejected.csv` "
         "with its row number and reason.",
-        f"`text` is composed of {named}, cleaned; `labels` is multi-hot in the order of "
+        f"`text` is composed of {named}, cleaned; {plots}`labels` is multi-hot in the order of "
         "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
         f"two splits: {_repeated(report['duplicates'])}.",
         "\n".join(["## Worth knowing", "", *(f"- {line}" for line in suspicions(report))])

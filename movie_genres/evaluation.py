@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,19 +114,15 @@ def _judge_test(
     max_length: int,
     seed: int,
 ) -> Results:
+    logits_of = partial(predict_logits, model, tokenizer, max_length=max_length)
     texts, plots = prepared.texts("test"), prepared.plots("test")
-    logits, of_plots = (
-        predict_logits(model, tokenizer, read, max_length=max_length) if read else None
-        for read in (texts, plots if plots != texts else [])
-    )
-    assert logits is not None  # a test split has films
     return judge(
         prepared.labels,
         prepared.y("test"),
-        logits,
+        logits_of(texts),
         StoredCalibration.of_config(model, prepared.labels),
         thresholds,
-        plot_logits=of_plots,
+        plot_logits=logits_of(plots) if plots != texts else None,
         seed=seed,
     )
 

@@ -94,6 +94,7 @@ def test_the_model_reads_rows_as_they_were_prepared(
     assert "Tagline: A night of ___" in film["text"]
     assert prepared.report["genre_named_in"]["tagline"] == 1.0
     assert prepared.plots("test")[0] == film["plot"]
+    assert "`plot` is the plot alone" in (data / "README.md").read_text(encoding="utf-8")
     finetune.main([*tiny_arguments(run), "--dataset-dir", str(data), "--probe-c", "0.3"])
     classifier = GenreClassifier.from_pretrained(str(run / "model"))
     assert classifier.fields.to_json() == prepared.report["text_fields"]
