@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from movie_genres import plots
 from movie_genres.card import (
     BASELINE_NAMES,
-    PLOTS_ALONE,
     RARE,
     card_data,
     citations,
+    other_rows,
     render_card,
     tendencies,
 )
@@ -175,7 +175,7 @@ def _result_variables(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "labels": list(per_genre),
         "chosen": metrics["test"]["chosen"],
-        "others": _other_rows(metrics),
+        "others": other_rows(metrics),
         "intervals": metrics["intervals"]["chosen"],
         "differences": {
             BASELINE_NAMES[n]: s for n, s in metrics["differences"].items() if n != "prior"
@@ -212,16 +212,9 @@ _CALIBRATION_TEXT = {
 }
 
 
-def _other_rows(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """What stands below the model in a table of test scores."""
-    plots_alone = metrics.get("plots_alone")  # older runs have none
-    rows = {PLOTS_ALONE: plots_alone} if plots_alone else {}
-    return rows | {BASELINE_NAMES[name]: found for name, found in metrics["baselines"].items()}
-
-
 def result_table(metrics: Mapping[str, Any]) -> str:
     """The test scores of the model and the baselines, as text in columns."""
-    rows = {"this model": metrics["test"]["chosen"]} | _other_rows(metrics)
+    rows = {"this model": metrics["test"]["chosen"]} | other_rows(metrics)
     width = max(len(name) for name in rows) + 2
     lines = [" " * width + "".join(f"{title:>12}" for title in _TABLE_COLUMNS.values())]
     for name, scores in rows.items():

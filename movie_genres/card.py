@@ -108,6 +108,13 @@ def card_data(
     )
 
 
+def other_rows(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """What stands below the model in a table of test scores."""
+    plots_alone = metrics.get("plots_alone")  # older runs have none
+    rows = {PLOTS_ALONE: plots_alone} if plots_alone else {}
+    return rows | {BASELINE_NAMES[name]: found for name, found in metrics["baselines"].items()}
+
+
 def citations(source_name: str, base_model: str | None) -> list[str]:
     """BibTeX of the data and the encoder, where they are known."""
     return [

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from movie_genres.card import BASELINE_NAMES, MODEL_INDEX, PLOTS_ALONE
+from movie_genres.card import MODEL_INDEX, other_rows
 from movie_genres.errors import InputError
 
 LOCAL_MODEL = 'model="model"'
@@ -85,10 +85,7 @@ def stale_figures(content: str, metrics: Mapping[str, Any]) -> list[str]:
         if index.get(title) != round(chosen[score], 4)
     ]
     tables = dict(_tables(content))
-    headline = {"this model": chosen}
-    if metrics.get("plots_alone"):
-        headline[PLOTS_ALONE] = metrics["plots_alone"]
-    headline |= {BASELINE_NAMES[name]: scores for name, scores in metrics["baselines"].items()}
+    headline = {"this model": chosen} | other_rows(metrics)
     ranges = {
         name: f"{low:.3f}–{high:.3f}"
         for name, (low, high) in metrics["intervals"]["chosen"].items()
