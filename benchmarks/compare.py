@@ -7,8 +7,9 @@ Every recipe trains on every seed's split, one after another, each in a process 
 judged by the same calibration and threshold tuner. What is done is not repeated, so the same
 command goes on with an interrupted comparison. Flags that this script does not know go to
 finetune.py. Writes RESULTS.md and compare.png; `<work-dir>/results/` holds every figure.
-`--recipes ours` runs this project alone. `tuned-bf16` and `setfit` run when they are named; setfit
-needs `pip install setfit==1.2.0`.
+`--recipes ours` runs this project alone; `--report-only` runs nothing and tells of what is there,
+so that recipes that take long may stand with fewer seeds. `tuned-bf16` and `setfit` run when they
+are named; setfit needs `pip install setfit==1.2.0`.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
         "--tune-seed", type=int, help="tune (b) on this seed's split (default: the first seed)"
     )
     parser.add_argument("--output-dir", type=Path, help="of RESULTS.md (default: --work-dir)")
+    parser.add_argument(
+        "--report-only", action="store_true", help="write the report of what is there, run nothing"
+    )
     return parser.parse_known_args(dashes(sys.argv[1:] if argv is None else argv))
 
 
@@ -66,8 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     comparison.start(
         Settings(args.source, args.model_name_or_path, args.max_length, tune_seed, flags)
     )
-    failed = run_missing(comparison, args.seeds, args.recipes)
+    failed = [] if args.report_only else run_missing(comparison, args.seeds, args.recipes)
     outcomes = comparison.outcomes(args.seeds, args.recipes)
+    if args.report_only and not outcomes:
+        raise InputError(f"--work-dir {args.work_dir} holds no results of these seeds and recipes")
     if outcomes:
         given = sys.argv[1:] if argv is None else argv
         command = shlex.join(["python", "-m", "benchmarks.compare", *given])

@@ -182,12 +182,14 @@ def _other_columns() -> dict[str, tuple[Column, int]]:
 
 def _table(outcomes: Outcomes, columns: Mapping[str, tuple[Column, int]]) -> list[str]:
     lines = ["| recipe | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
+    seeds = {seed for found in outcomes.values() for seed in found}
     for recipe, found in outcomes.items():
+        fewer = "" if set(found) == seeds else f", seed(s) {', '.join(map(str, sorted(found)))}"
         cells = [
             spread([column(outcome) for outcome in found.values()], decimals)
             for column, decimals in columns.values()
         ]
-        lines.append(f"| {TITLES[recipe]} | " + " | ".join(cells) + " |")
+        lines.append(f"| {TITLES[recipe]}{fewer} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -53,7 +53,7 @@ class ProjectArguments:
         ),
     )
     frozen_share: float = field(
-        default=0.67,
+        default=0.5,
         metadata=_help(
             "Share of the layers, lowest first, that stay as they are together with the "
             "embeddings, in [0, 1]; 0 trains everything."
@@ -179,7 +179,7 @@ class FinetuneArguments(TrainingArguments):
     )
     learning_rate: float = _recipe("learning_rate", 3e-4)
     num_train_epochs: float = _recipe("num_train_epochs", 2.0)
-    per_device_train_batch_size: int = _recipe("per_device_train_batch_size", 16)
+    per_device_train_batch_size: int = _recipe("per_device_train_batch_size", 8)
     per_device_eval_batch_size: int = _recipe("per_device_eval_batch_size", 32)
     warmup_steps: float = _recipe("warmup_steps", 0.1)
     weight_decay: float = _recipe("weight_decay", 0.01)
