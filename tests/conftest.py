@@ -147,7 +147,7 @@ def tiny_arguments(prepared_folder: Path, tiny_encoder: Path) -> Callable[[Path]
             "--model-name-or-path", str(tiny_encoder), "--dataset-dir", str(prepared_folder),
             "--output-dir", str(output_dir), "--max-length", "32", "--learning-rate", "1e-3",
             "--num-train-epochs", "2", "--frozen-share", "0", "--precision", "float32",
-            "--class-weights", "sqrt", "--soup", "1", *more,
+            "--per-device-train-batch-size", "16", "--class-weights", "sqrt", "--soup", "1", *more,
         ]  # fmt: skip
 
     return arguments

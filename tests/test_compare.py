@@ -162,17 +162,17 @@ def test_what_is_there_is_not_run_again(
 
 
 def test_a_report_only_runs_nothing_and_names_the_seeds_of_a_recipe_that_has_fewer(
-    comparison: Comparison, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "call", lambda *_: pytest.fail("something was run"))
-    comparison.outcome(11, "stock").path.unlink()
+    write_json(comparison.outcome(12, "ours").path, outcome(12, "ours", 0.6, 100.0))
     arguments = ["--source", "films.csv", "--work-dir", str(comparison.path), "--report-only"]
-    assert compare.main([*arguments, "--seeds", "10", "11"]) == 0
+    assert compare.main([*arguments, "--seeds", "10", "11", "12"]) == 0
     report = (comparison.path / "RESULTS.md").read_text(encoding="utf-8")
-    assert f"| {compare.TITLES['stock']}, seed(s) 10 | " in report
+    assert f"| {compare.TITLES['stock']}, seed(s) 10, 11 | " in report
     assert f"| {compare.TITLES['ours']} | " in report
     with pytest.raises(InputError, match="holds no results"):
-        compare.main([*arguments, "--seeds", "12", "--tune-seed", "10"])
+        compare.main([*arguments, "--seeds", "13", "--tune-seed", "10"])
 
 
 def test_the_learning_rates_are_tried_once_before_the_tuned_recipe(comparison: Comparison) -> None:

@@ -52,7 +52,7 @@ def test_the_real_encoder_learns_from_a_few_hundred_real_films(tmp_path: Path) -
     prepare_dataset.main(["--source", str(tmp_path / "films.csv"), "--output-dir", str(data)])
     finetune.main(
         ["--dataset-dir", str(data), "--output-dir", str(run), "--max-length", "48",
-         "--num-train-epochs", "1", "--precision", "float32"]
+         "--soup", "1", "--precision", "float32"]
     )  # fmt: skip
     metrics = json.loads((run / "metrics.json").read_text())
     ours = metrics["test"]["chosen"]["average_precision_macro"]
