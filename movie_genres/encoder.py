@@ -140,7 +140,9 @@ def whole_model(trainer: Any, model: PreTrainedModel) -> PreTrainedModel:
         model: The model.
     """
     if not trainer.is_fsdp_enabled:
-        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        # By this mark, the next training would take it for one that is under autocast still.
+        vars(trained).pop("_is_accelerate_prepared", None)
         return model
     weights = trainer.accelerator.get_state_dict(trainer.model)
     if not trainer.is_world_process_zero():

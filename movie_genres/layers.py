@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
+from movie_genres.attention import fused_attention
 from movie_genres.errors import InputError
 
 _UNSUPPORTED = (AttributeError, IndexError, RuntimeError, StopIteration, TypeError, ValueError)
@@ -156,7 +156,7 @@ class FirstPositionLayer(nn.Module):
         def heads(states: torch.Tensor) -> torch.Tensor:
             return states.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
 
-        context = scaled_dot_product_attention(
+        context = fused_attention(
             heads(attention.query(first)),
             heads(attention.key(hidden_states)),
             heads(attention.value(hidden_states)),

@@ -12,6 +12,7 @@ from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from movie_genres.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.attention import attend_in_float32
 from movie_genres.checkpoints import is_intact
 from movie_genres.encoder import LoadedEncoder
 from movie_genres.head import set_head
@@ -19,7 +20,7 @@ from movie_genres.layers import freeze_lower
 from movie_genres.loading import Prepared, by_length, notes_on_genres, tokenize
 from movie_genres.probing import make_probe, plan_first_pass
 from movie_genres.run import RunFolder
-from movie_genres.states import FilmStates, collate_states
+from movie_genres.states import PAD_TO_MULTIPLE_OF, FilmStates, collate_states
 from movie_genres.teacher import teacher_probabilities, with_soft_labels
 
 
@@ -63,6 +64,7 @@ def make_start(
         taught = run.soft_labels(lambda: teacher_probabilities(prepared.texts("train"), y))
         films["train"] = with_soft_labels(films["train"], taught, project.soft_labels)
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
+    attend_in_float32(model)
     first_pass, upper = plan_first_pass(project, run, films, model, tokenizer, frozen)
     to_probe = bool(project.probe_c) and not is_intact(run.probe)
     if upper is not None or to_probe:
@@ -75,7 +77,11 @@ def make_start(
         head, seconds = run.load_probe()
         set_head(model, head)
     if upper is None:
-        collate = DataCollatorWithPadding(tokenizer)
+        # A longer padding than the cut might be more than the encoder has positions for.
+        fits = project.training_cut % PAD_TO_MULTIPLE_OF == 0
+        collate = DataCollatorWithPadding(
+            tokenizer, pad_to_multiple_of=PAD_TO_MULTIPLE_OF if fits else None
+        )
         return Start(model, films["train"], films["validation"], collate, seconds)
     train, validation = (first_pass.film_states(split) for split in ("train", "validation"))
     return Start(upper, train, validation, collate_states, seconds)

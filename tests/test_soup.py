@@ -65,3 +65,26 @@ def test_the_published_weights_are_the_mean_of_trainings_in_other_orders(
     assert finetune.main(arguments) == 0
     assert "training 1 of 2" not in capsys.readouterr().out
     assert json.loads((run / "metrics.json").read_text())["test"] == before
+
+
+def test_every_training_computes_in_the_precision_that_was_asked(
+    tiny_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products: list[set[torch.dtype]] = []
+    train, multiply = finetune.train, torch.nn.Linear.forward
+
+    def watched_training(trainer: finetune.GenreTrainer) -> None:
+        products.append(set())
+        train(trainer)
+
+    def watched_product(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        product = multiply(layer, x)
+        if torch.is_grad_enabled():
+            products[-1].add(product.dtype)
+        return product
+
+    monkeypatch.setattr(finetune, "train", watched_training)
+    monkeypatch.setattr(torch.nn.Linear, "forward", watched_product)
+    flags = ["--soup", "2", "--precision", "bf16", "--frozen-share", "0.5", "--probe-c", "0"]
+    assert finetune.main(tiny_arguments(tmp_path / "run", *flags)) == 0
+    assert products == [{torch.bfloat16}, {torch.bfloat16}]

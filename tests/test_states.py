@@ -32,9 +32,10 @@ def test_rows_of_different_lengths_come_back_in_any_order(tmp_path: Path) -> Non
 
     films = FilmStates(file, np.eye(3, dtype=np.float32))
     batch = collate_states([films[0], films[2]])
-    assert batch["inputs_embeds"].shape == (2, 4, 5)
+    assert batch["inputs_embeds"].shape == (2, 8, 5)
     assert np.array_equal(batch["inputs_embeds"][0, :3], rows[0])
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert not batch["inputs_embeds"][0, 3:].any()
+    assert batch["attention_mask"].tolist() == [[1] * 3 + [0] * 5, [1] * 4 + [0] * 4]
     assert torch.equal(batch["labels"], torch.eye(3)[[0, 2]])
 
 
