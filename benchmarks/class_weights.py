@@ -12,7 +12,6 @@ repeated. Writes `<work-dir>/CLASS_WEIGHTS.md` and `class_weights.png`.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from scipy.special import expit, logit
 from scipy.stats import spearmanr
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from benchmarks.commands import call
 from movie_genres.calibration import choose_calibration, cross_entropy, fit_map
 from movie_genres.loading import Prepared, load_prepared
 from movie_genres.losses import positive_weights
@@ -31,7 +31,6 @@ from movie_genres.runtimes import predict_logits
 from movie_genres.scores import compute_scores, expected_calibration_error
 from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
-ROOT = Path(__file__).parent.parent
 WEIGHTS = ("none", "sqrt", "balanced")
 EPOCHS = 5
 FEWEST_POSITIVES = 30
@@ -91,12 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     plot(found, frequent).savefig(args.work_dir / "class_weights.png")
     print(report)
     return 0
-
-
-def call(script: str, *arguments: object) -> None:
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True)
 
 
 def examine_run(run: Path, weights: str, prepared: Prepared) -> list[Checkpoint]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +23,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from benchmarks.commands import call
 from benchmarks.machine import describe, machine
 from movie_genres.figure_style import BLUE, ORANGE, STYLE
 
-ROOT = Path(__file__).parent.parent
 SCORES = {
     "mAP": "average_precision_macro",
     "F1 micro": "f1_micro",
@@ -68,12 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     draw(found).savefig(args.work_dir / "learning_curve.png", dpi=150)
     print(table)
     return 0
-
-
-def call(script: str, *arguments: object) -> None:
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True)
 
 
 def cut(whole: Path, part: Path, size: int, seed: int) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
+from benchmarks.commands import call
 from benchmarks.outcomes import Point, Trained
 from movie_genres.classifier import load_model
 from movie_genres.decisions import undo_calibration
@@ -19,8 +18,6 @@ from movie_genres.probing import probe_logits
 from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits
 from movie_genres.scores import mean_average_precision
-
-ROOT = Path(__file__).parent.parent
 
 
 def train_ours(
@@ -41,13 +38,8 @@ def train_ours(
         max_length: Tokens after which texts are cut.
         flags: More of them, for finetune.py.
     """
-    command = [
-        sys.executable, str(ROOT / "finetune.py"), "--dataset-dir", str(data),
-        "--output-dir", str(folder), "--seed", str(seed), "--max-length", str(max_length),
-        "--model-name-or-path", encoder, *flags,
-    ]  # fmt: skip
-    print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True)
+    call("finetune.py", "--dataset-dir", data, "--output-dir", folder, "--seed", seed,
+         "--max-length", max_length, "--model-name-or-path", encoder, *flags)  # fmt: skip
     run = RunFolder(folder)
     train = (run.metrics() or {})["train"]
     project = json.loads((folder / "args.json").read_text(encoding="utf-8"))["project"]
