@@ -77,9 +77,10 @@ class ProjectArguments:
     soft_labels: float = field(
         default=0.0,
         metadata=_help(
-            "Share of the training target, in [0, 1], that is the probability given by TF-IDF + "
-            "logistic regression, which reads whole plots and was fitted without the film, instead "
-            "of the label. It pays where plots are longer than the cut."
+            "Share of the training target, in [0, 1], that is the probability given by logistic "
+            "regressions on TF-IDF and on the untrained encoder's embeddings, which read whole "
+            "plots and were fitted without the film, instead of the label. It pays where plots "
+            "are longer than the cut."
         ),
     )
     soup: int = field(

@@ -84,7 +84,8 @@ def model_facts(
         "batch": f"{films_per_step(args)} films",
         "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
         "targets": f"{1 - project.soft_labels:.0%} labels, {project.soft_labels:.0%} probabilities "
-        "of a cross-fitted TF-IDF model that reads whole plots"
+        "of cross-fitted logistic regressions on TF-IDF and on the untrained encoder's embeddings "
+        "of whole plots"
         if project.soft_labels
         else "labels",
         "head": "started from logistic regressions on the frozen encoder"

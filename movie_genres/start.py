@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from datasets import Dataset
@@ -14,6 +14,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from movie_genres.arguments import FinetuneArguments, ProjectArguments
 from movie_genres.attention import attend_in_float32
 from movie_genres.checkpoints import is_intact
+from movie_genres.embeddings import WINDOW, embed_whole
 from movie_genres.encoder import LoadedEncoder
 from movie_genres.head import set_head
 from movie_genres.layers import freeze_lower
@@ -60,11 +61,11 @@ def make_start(
         for split in ("train", "validation")
     }
     films["validation"] = by_length(films["validation"])
-    if project.soft_labels:
-        taught = run.soft_labels(lambda: teacher_probabilities(prepared.texts("train"), y))
-        films["train"] = with_soft_labels(films["train"], taught, project.soft_labels)
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
     attend_in_float32(model)
+    if project.soft_labels:
+        taught = run.soft_labels(lambda: ask_teacher(project, prepared, loaded))
+        films["train"] = with_soft_labels(films["train"], taught, project.soft_labels)
     first_pass, upper = plan_first_pass(project, run, films, model, tokenizer, frozen)
     to_probe = bool(project.probe_c) and not is_intact(run.probe)
     if upper is not None or to_probe:
@@ -85,6 +86,16 @@ def make_start(
         return Start(model, films["train"], films["validation"], collate, seconds)
     train, validation = (first_pass.film_states(split) for split in ("train", "validation"))
     return Start(upper, train, validation, collate_states, seconds)
+
+
+def ask_teacher(project: ProjectArguments, prepared: Prepared, loaded: LoadedEncoder) -> np.ndarray:
+    """Probabilities for the training films, shape (n_films, n_labels)."""
+    texts, encoder = prepared.texts("train"), cast(PreTrainedModel, loaded.model.base_model)
+    window = min(WINDOW, project.max_length)
+    embeddings = embed_whole(
+        encoder, loaded.tokenizer, texts, window=window, precision=project.precision
+    )
+    return teacher_probabilities(texts, embeddings, prepared.y("train"))
 
 
 def describe(
