@@ -183,7 +183,7 @@ def make_probe(
     head = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
     seconds += time.perf_counter() - began
     first_pass.run.save_probe(head, seconds)
-    print(f"the head starts from a probe ({seconds:.0f} s)", flush=True)
+    print(f"the head starts from a probe, {seconds:.0f} s after the start", flush=True)
 
 
 def probe_logits(
