@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.devices import autocast
+from movie_genres.errors import InputError
 from movie_genres.progress import Pace
 from movie_genres.runtimes import rows_of_batches, tokens_that_suit
 
@@ -39,7 +40,15 @@ def embed_whole(
 
     Returns:
         float32, shape (n_texts, hidden_size).
+
+    Raises:
+        InputError: If the tokenizer is a slow one: it does not tell the windows of a text.
     """
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{type(tokenizer).__name__} is no fast tokenizer, which soft labels need: "
+            "--soft-labels 0, or another encoder"
+        )
     encoder.eval()
     pace = Pace()
     sums = np.zeros((len(texts), encoder.config.hidden_size))

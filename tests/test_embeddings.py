@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, CanineTokenizer
 
 from movie_genres.embeddings import embed_whole
+from movie_genres.errors import InputError
 
 SHORT, LONG = "ghost cellar film .", "wedding prank then film number 7 . " * 6
 
@@ -29,3 +31,9 @@ def test_a_text_is_the_mean_over_the_tokens_of_all_its_windows(tiny_encoder: Pat
         assert np.allclose(row, mean / np.linalg.norm(mean), atol=1e-5)
     near = embed_whole(encoder, tokenizer, [SHORT, LONG, ""], window=16, precision="bf16")
     assert 0 < np.abs(near - found).max() < 0.05
+
+
+def test_a_tokenizer_that_does_not_tell_windows_is_refused(tiny_encoder: Path) -> None:
+    encoder = AutoModel.from_pretrained(tiny_encoder)
+    with pytest.raises(InputError, match="CanineTokenizer is no fast tokenizer.*--soft-labels 0"):
+        embed_whole(encoder, CanineTokenizer(), [SHORT])
