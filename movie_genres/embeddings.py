@@ -11,12 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.devices import autocast
 from movie_genres.errors import InputError
 from movie_genres.progress import Pace
-from movie_genres.runtimes import rows_of_batches, tokens_that_suit
+from movie_genres.runtimes import TEXTS_AT_ONCE, rows_of_batches, tokens_that_suit
 
 WINDOW = 256
 """Tokens that are read in one piece."""
-_TEXTS_AT_ONCE = 10_000
-"""Are tokenised: their tokens, as lists, take some kilobytes each."""
 
 
 @torch.inference_mode()
@@ -52,8 +50,8 @@ def embed_whole(
     encoder.eval()
     pace = Pace()
     sums = np.zeros((len(texts), encoder.config.hidden_size))
-    for first in range(0, len(texts), _TEXTS_AT_ONCE):
-        some = list(texts[first : first + _TEXTS_AT_ONCE])
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        some = list(texts[first : first + TEXTS_AT_ONCE])
         windows = tokenizer(
             some, truncation=True, max_length=window, return_overflowing_tokens=True
         )

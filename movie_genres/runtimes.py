@@ -32,7 +32,7 @@ BATCH_TOKENS_ELSEWHERE = 32 * 512
 ONNX_FILES = {"float32": "model.onnx", "int8": "model_quantized.onnx"}
 """By precision, in the folder onnx/ beside the model, as transformers.js expects them."""
 ONNX_REQUIREMENTS = "requirements-onnx.txt"
-_TEXTS_AT_ONCE = 10_000
+TEXTS_AT_ONCE = 10_000
 """Are tokenised: their tokens, as lists, take some kilobytes each."""
 
 
@@ -220,13 +220,13 @@ def length_sorted_batches(
 ) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
     """Padded batches of similar length, each with the rows it is made of.
 
-    The longest come first among each `_TEXTS_AT_ONCE` texts.
+    The longest come first among each `TEXTS_AT_ONCE` texts.
 
     Args:
         batch_tokens: A batch has as many texts as fit, padding included; one at least.
     """
-    for first in range(0, len(texts), _TEXTS_AT_ONCE):
-        some = list(texts[first : first + _TEXTS_AT_ONCE])
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        some = list(texts[first : first + TEXTS_AT_ONCE])
         encoded = tokenizer(some, truncation=True, max_length=max_length)
         names = [name for name in tokenizer.model_input_names if name in encoded]
         lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from datasets import Dataset
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from sklearn.model_selection import KFold
 
 from movie_genres.baselines import tfidf_logits
@@ -65,7 +66,7 @@ def teacher_probabilities(
         method="bounded",
     ).x
     logits = calibrated(y, (1 - share) * words + share * meaning, seed)
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return expit(logits).astype(np.float32)
 
 
 def cross_fitted(fit: Fit, shape: tuple[int, ...], seed: int) -> np.ndarray:
