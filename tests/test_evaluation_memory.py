@@ -102,7 +102,7 @@ def test_texts_are_tokenised_some_at_a_time(
         return tokenize_texts(self, some, **kwargs)
 
     monkeypatch.setattr(type(tokenizer), "__call__", counted)
-    monkeypatch.setattr(runtimes, "_TEXTS_AT_ONCE", 4)
+    monkeypatch.setattr(runtimes, "TEXTS_AT_ONCE", 4)
     found = runtimes.predict_logits(model, tokenizer, texts, max_length=16)
     assert asked == [4, 4, 2]
     assert np.allclose(found, whole, atol=1e-5)
