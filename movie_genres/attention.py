@@ -30,8 +30,8 @@ def attend_in_float32(model: PreTrainedModel) -> None:
 def fused_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **named: Any
 ) -> torch.Tensor:
-    """`scaled_dot_product_attention`, on a CPU in float32; the result has the query's dtype."""
-    if query.device.type != "cpu":
+    """`scaled_dot_product_attention`, under autocast on a CPU in float32; dtype of the query."""
+    if query.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return scaled_dot_product_attention(query, key, value, **named)
     with torch.autocast("cpu", enabled=False):
         context = scaled_dot_product_attention(query.float(), key.float(), value.float(), **named)
