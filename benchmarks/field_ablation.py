@@ -101,7 +101,7 @@ def render(found: Runs, flags: Sequence[str]) -> str:
         "|---|---:|" + "---:|" * (len(SCORES) + 3),
     ]
     for text, runs in found.items():
-        cells = [f"`{' '.join(text)}`", leaks(text, runs)]
+        cells = [f"`{' '.join(text)}`", leaks(runs)]
         for score in SCORES.values():
             cell = spread(values(runs, score).tolist(), 3)
             if text != first:
@@ -120,7 +120,7 @@ def values(runs: Sequence[dict[str, Any]], score: str) -> np.ndarray:
     return np.array([run["test"]["chosen"][score] for run in runs])
 
 
-def leaks(text: Sequence[str], runs: Sequence[dict[str, Any]]) -> str:
+def leaks(runs: Sequence[dict[str, Any]]) -> str:
     """Share of the films whose field names one of their own genres, by field."""
     shares = runs[0]["leaks"]
     return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
