@@ -25,6 +25,8 @@ import pandas as pd
 
 from benchmarks.commands import call
 from benchmarks.machine import describe, machine
+from movie_genres.arguments import parse_finetune_args
+from movie_genres.command_line import exit_code
 from movie_genres.figure_style import BLUE, ORANGE, STYLE
 
 SCORES = {
@@ -37,7 +39,9 @@ COLOURS = {"this project": BLUE, "TF-IDF + logistic regression": ORANGE}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(description="Scores by the number of training films.")
+    parser = argparse.ArgumentParser(
+        description="Scores by the number of training films.", allow_abbrev=False
+    )
     parser.add_argument("--source", required=True, help="as in prepare_dataset.py")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument(
@@ -50,6 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
 
 def main(argv: Sequence[str] | None = None) -> int:
     args, flags = parse_args(argv)
+    parse_finetune_args(flags)  # a wrong flag is told before hours of work
     found: dict[int, list[dict[str, Any]]] = {}
     for seed in args.seeds:
         whole = args.work_dir / f"data-{seed}"
@@ -138,4 +143,4 @@ def draw(found: dict[int, list[dict[str, Any]]]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))
