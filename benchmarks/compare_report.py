@@ -293,8 +293,8 @@ def _notes(comparison: Comparison, outcomes: Outcomes) -> list[str]:
         lines.append(
             f"- (b): learning rate {facts['learning_rate']:g}, {facts['epochs']} epoch(s), the "
             f"best of {len(tuning)} learning rates and of their epochs by validation mAP of seed "
-            f"{settings.tune_seed}; its seconds are those of the one training, the tuning took "
-            f"{seconds:,.0f} more."
+            f"{settings.tune_seed}; its seconds are those of the one training, those of all that "
+            f"were tried {seconds:,.0f}."
         )
     return lines
 

@@ -105,6 +105,13 @@ class Comparison:
         found = [self.outcome(seed, f"{_TUNING}{rate:g}").read() for rate in LEARNING_RATES]
         return [outcome for outcome in found if outcome is not None]
 
+    def same_training(self, seed: int, recipe: str) -> OutcomeFile | None:
+        """The tuning that has trained what this job would, if there is one: of as many epochs."""
+        if recipe != "tuned" or seed != self.settings().tune_seed:
+            return None
+        rate, epochs = best_of_tuning(self.tuning())
+        return self.outcome(seed, f"{_TUNING}{rate:g}") if epochs == MOST_EPOCHS else None
+
     def outcomes(self, seeds: Sequence[int], recipes: Sequence[str]) -> Outcomes:
         """Those that are there."""
         found: Outcomes = {}

@@ -43,9 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     transformers.logging.disable_progress_bar()
     devices.use_all_cores(1)
     comparison = Comparison(args.work_dir)
-    prepared = load_prepared(comparison.data(args.seed))
-    trained = train(comparison, prepared, args.seed, args.recipe)
-    outcome = comparison.outcome(args.seed, args.recipe).write(prepared, trained)
+    file = comparison.outcome(args.seed, args.recipe)
+    same = comparison.same_training(args.seed, args.recipe)
+    if same is not None:
+        outcome = file.take_over(same)
+    else:
+        prepared = load_prepared(comparison.data(args.seed))
+        outcome = file.write(prepared, train(comparison, prepared, args.seed, args.recipe))
     scores = outcome["test"]["tuned"]
     print(
         f"{args.recipe}: mAP {scores['average_precision_macro']:.3f}  F1 micro "

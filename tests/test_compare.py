@@ -23,7 +23,13 @@ from benchmarks.compare_report import (
     spread,
     time_to_reach,
 )
-from benchmarks.comparison import LEARNING_RATES, Comparison, Settings, best_of_tuning
+from benchmarks.comparison import (
+    LEARNING_RATES,
+    MOST_EPOCHS,
+    Comparison,
+    Settings,
+    best_of_tuning,
+)
 from benchmarks.linear import apply_head, embed, fit_tfidf
 from benchmarks.ours import evaluation_curve
 from benchmarks.outcomes import Trained, judge_recipe
@@ -229,6 +235,33 @@ def test_the_best_epoch_of_the_best_learning_rate_is_chosen() -> None:
     assert best_of_tuning(outcomes) == (1e-4, 2)
     with pytest.raises(InputError, match="every learning rate"):
         best_of_tuning(outcomes[:-1])
+
+
+@pytest.mark.parametrize("best_epoch", [3, MOST_EPOCHS])
+def test_a_tuning_that_is_the_tuned_training_is_not_repeated(
+    tmp_path: Path, best_epoch: int
+) -> None:
+    found = Comparison(tmp_path / "work")
+    found.start(Settings("films.csv", "default", 128, 10, []))
+    for rate, best in zip(LEARNING_RATES, (0.2, 0.6, 0.3), strict=True):
+        file = found.outcome(10, f"tuning-{rate:g}")
+        file.folder.mkdir(exist_ok=True)
+        curve = [[9.0 * e, e, best if e == best_epoch else 0.1] for e in range(1, MOST_EPOCHS + 1)]
+        write_json(file.path, {"facts": {"learning_rate": rate}, "curve": curve, "recipe": "?"})
+        file.logits.write_text(f"logits of {rate:g}", encoding="utf-8")
+        file.predictions.touch()
+    assert found.same_training(11, "tuned") is None
+    assert found.same_training(10, "stock") is None
+    same = found.same_training(10, "tuned")
+    if best_epoch < MOST_EPOCHS:  # the rate falls to 0 by then: another training
+        assert same is None
+        return
+    assert same is not None
+    file = found.outcome(10, "tuned")
+    taken = file.take_over(same)
+    assert taken == file.read()
+    assert (taken["recipe"], taken["facts"]["learning_rate"]) == ("tuned", LEARNING_RATES[1])
+    assert file.logits.read_text(encoding="utf-8") == f"logits of {LEARNING_RATES[1]:g}"
 
 
 @pytest.fixture(scope="module")
