@@ -73,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def new_films(prepared: Prepared, split: str, known: Prepared) -> np.ndarray:
     """Rows of a split that share no id, title or plot with any film of another data set."""
-    seen = [{key for s in SPLITS for key in column} - {""}
-            for column in zip(*(keys(known, s) for s in SPLITS), strict=True)]  # fmt: skip
+    columns = zip(*(keys(known, known_split) for known_split in SPLITS), strict=True)
+    seen = [{key for part in column for key in part} - {""} for column in columns]
     fresh = [
         not any(key in found for key, found in zip(film, seen, strict=True))
         for film in zip(*keys(prepared, split), strict=True)
@@ -83,10 +83,10 @@ def new_films(prepared: Prepared, split: str, known: Prepared) -> np.ndarray:
 
 
 def keys(prepared: Prepared, split: str) -> tuple[list[str], list[str], list[str]]:
-    """Of each film: id, title and text without case and signs."""
+    """Of each film: id, title and plot, the latter two without case and signs."""
     rows = prepared.splits[split]
-    titles, texts = (list(map(text_key, rows[name])) for name in ("title", "text"))
-    return list(map(id_key, rows["id"])), titles, texts
+    titles, plots = (list(map(text_key, some)) for some in (rows["title"], prepared.plots(split)))
+    return list(map(id_key, rows["id"])), titles, plots
 
 
 def labels(prepared: Prepared, split: str, genres: Sequence[str]) -> np.ndarray:
