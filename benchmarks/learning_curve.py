@@ -137,8 +137,9 @@ def draw(found: dict[int, list[dict[str, Any]]]) -> plt.Figure:
             axis.set(title=name, xscale="log", xlabel="films to train on")
             axis.set_xticks(films, [f"{n:,.0f}" for n in films])
             axis.minorticks_off()
-        axes[0].legend(loc="lower right")
-        figure.tight_layout()
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="upper center", ncols=len(names))
+        figure.tight_layout(rect=(0, 0, 1, 0.93))
     return figure
 
 
