@@ -25,14 +25,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.commands import call
-from benchmarks.compare_report import paired, spread
+from benchmarks.compare_report import HEADLINES, paired, spread
 from benchmarks.machine import describe, machine
 from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.loading import load_prepared
-
-SCORES = {"mAP": "average_precision_macro", "F1 micro": "f1_micro", "F1 macro": "f1_macro"}
 
 Runs = dict[str, list[dict[str, Any]]]
 """metrics.json and report.json (`data`) of each seed, by variant."""
@@ -109,29 +107,29 @@ def render(found: Runs, flags: Sequence[str]) -> str:
         f"`finetune.py {' '.join(flags)}`, test split, mean and standard deviation of "
         f"{len(found[first])} seed(s); {describe(machine())}.",
         "",
-        "| variant | films to train on | named genres | " + " | ".join(SCORES) + " | "
-        + " | ".join(f"TF-IDF: {score}" for score in SCORES) + " | mAP, given the plots alone |",
-        "|---|---:|---:|" + "---:|" * (2 * len(SCORES) + 1),
+        "| variant | films to train on | named genres | " + " | ".join(HEADLINES) + " | "
+        + " | ".join(f"TF-IDF: {score}" for score in HEADLINES) + " | mAP, given the plots alone |",
+        "|---|---:|---:|" + "---:|" * (2 * len(HEADLINES) + 1),
     ]  # fmt: skip
     for variant, runs in found.items():
         films = np.mean([run["data"]["splits"]["train"] for run in runs])
         cells = [title(variant), f"{films:,.0f}", leaks(runs)]
         for model in (ours, tfidf):
-            cells += [spread(values(model(runs), score).tolist(), 3) for score in SCORES]
+            cells += [spread(values(model(runs), score).tolist(), 3) for score in HEADLINES]
         cells.append(spread(values(plots_alone(runs), "mAP").tolist(), 3))
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
         f"Minus {title(first)}, paired, 95 % interval over seeds:",
         "",
-        "| variant | " + " | ".join(SCORES) + " | " + " | ".join(f"TF-IDF: {s}" for s in SCORES)
+        "| variant | " + " | ".join([*HEADLINES, *(f"TF-IDF: {score}" for score in HEADLINES)])
         + " | mAP, given the plots alone |",
-        "|---|" + "---:|" * (2 * len(SCORES) + 1),
+        "|---|" + "---:|" * (2 * len(HEADLINES) + 1),
     ]  # fmt: skip
     for variant, runs in list(found.items())[1:]:
         cells = [title(variant)]
         for model in (ours, tfidf):
-            cells += [difference(model(runs), model(found[first]), score) for score in SCORES]
+            cells += [difference(model(runs), model(found[first]), score) for score in HEADLINES]
         cells.append(difference(plots_alone(runs), plots_alone(found[first]), "mAP"))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
@@ -157,7 +155,7 @@ def plots_alone(runs: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def values(scores: Sequence[dict[str, float]], score: str) -> np.ndarray:
-    return np.array([of_seed[SCORES[score]] for of_seed in scores])
+    return np.array([of_seed[HEADLINES[score]] for of_seed in scores])
 
 
 def difference(

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import transformers
 
-from benchmarks.compare_report import paired, spread
+from benchmarks.compare_report import HEADLINES, paired, spread
 from benchmarks.comparison import Comparison
 from benchmarks.outcomes import Trained, judge_recipe
 from movie_genres.calibration import choose_calibration
@@ -33,7 +33,6 @@ from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits
 from movie_genres.soup import give_weights
 
-SCORES = {"mAP": "average_precision_macro", "F1 micro": "f1_micro", "F1 macro": "f1_macro"}
 OURS = "averaged weights: this project, one model"
 
 Logits = tuple[np.ndarray, np.ndarray]
@@ -138,12 +137,16 @@ def judge(prepared: Prepared, logits: Logits, seed: int) -> dict[str, float]:
 def render(found: dict[str, list[dict[str, float]]]) -> str:
     """Mean and standard deviation over seeds, and the paired difference to this project."""
     lines = [
-        "| | " + " | ".join(SCORES) + " | " + " | ".join(f"difference: {s}" for s in SCORES) + " |",
-        "|---|" + "---:|" * (2 * len(SCORES)),
+        "| | "
+        + " | ".join(HEADLINES)
+        + " | "
+        + " | ".join(f"difference: {s}" for s in HEADLINES)
+        + " |",
+        "|---|" + "---:|" * (2 * len(HEADLINES)),
     ]
     for name, by_seed in found.items():
         cells, differences = [], []
-        for score in SCORES.values():
+        for score in HEADLINES.values():
             values, ours = (
                 np.array([scores[score] for scores in some]) for some in (by_seed, found[OURS])
             )

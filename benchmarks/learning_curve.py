@@ -24,16 +24,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.commands import call
+from benchmarks.compare_report import HEADLINES
 from benchmarks.machine import describe, machine
 from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.figure_style import BLUE, ORANGE, STYLE
 
-SCORES = {
-    "mAP": "average_precision_macro",
-    "F1 micro": "f1_micro",
-    "F1 macro": "f1_macro",
-}
 MODELS = {"this project": "chosen", "TF-IDF + logistic regression": "tfidf_logreg"}
 COLOURS = {"this project": BLUE, "TF-IDF + logistic regression": ORANGE}
 
@@ -109,13 +105,13 @@ def render(found: dict[int, list[dict[str, Any]]], flags: Sequence[str]) -> str:
         f"`finetune.py {' '.join(flags)}`, test split, mean of {seeds} seed(s); "
         f"{describe(machine())}.",
         "",
-        "| films to train on | model | " + " | ".join(SCORES) + " |",
-        "|---:|---|" + "---:|" * len(SCORES),
+        "| films to train on | model | " + " | ".join(HEADLINES) + " |",
+        "|---:|---|" + "---:|" * len(HEADLINES),
     ]
     for runs in found.values():
         films = round(np.mean([run["films"] for run in runs]))
         for model in MODELS:
-            cells = [f"{scores(runs, model, score).mean():.3f}" for score in SCORES.values()]
+            cells = [f"{scores(runs, model, score).mean():.3f}" for score in HEADLINES.values()]
             lines.append(f"| {films:,} | {model} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
@@ -123,8 +119,10 @@ def render(found: dict[int, list[dict[str, Any]]], flags: Sequence[str]) -> str:
 def draw(found: dict[int, list[dict[str, Any]]]) -> plt.Figure:
     films = [np.mean([run["films"] for run in runs]) for runs in found.values()]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, len(SCORES), figsize=(3.4 * len(SCORES), 3.2), sharex=True)
-        for axis, (name, score) in zip(axes, SCORES.items(), strict=True):
+        figure, axes = plt.subplots(
+            1, len(HEADLINES), figsize=(3.4 * len(HEADLINES), 3.2), sharex=True
+        )
+        for axis, (name, score) in zip(axes, HEADLINES.items(), strict=True):
             for model in MODELS:
                 by_size = [scores(runs, model, score) for runs in found.values()]
                 mean = np.array([values.mean() for values in by_size])

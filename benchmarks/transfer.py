@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
+from benchmarks.compare_report import HEADLINES
 from movie_genres.baselines import tfidf_logits
 from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
@@ -31,10 +32,7 @@ from movie_genres.results import judge_baseline
 from movie_genres.scores import compute_scores
 from movie_genres.splits import SPLITS
 
-SCORES = {
-    "mAP": "average_precision_macro", "F1 micro": "f1_micro", "F1 macro": "f1_macro",
-    "precision": "precision_micro", "recall": "recall_micro",
-}  # fmt: skip
+SCORES = HEADLINES | {"precision": "precision_micro", "recall": "recall_micro"}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
