@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -205,9 +205,11 @@ def run_record(
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = []
-    for section in ("project", "training"):
+    for section, kind in (("project", ProjectArguments), ("training", FinetuneArguments)):
+        # A flag that is newer than the run: it was made as if with the default.
+        defaults = {field.name: field.default for field in fields(kind)}
         for name in new[section]:
-            before, now = old[section].get(name), new[section][name]
+            before, now = old[section].get(name, defaults.get(name)), new[section][name]
             if name not in _NOT_COMPARED and before != now:
                 found.append(f"--{name.replace('_', '-')} ({before} there, {now} asked)")
     if old["dataset"]["labels"] != new["dataset"]["labels"]:

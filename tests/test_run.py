@@ -144,6 +144,23 @@ def test_a_complete_run_is_shown_by_any_version_and_loses_states_left_by_a_kill(
         finetune.main(tiny_arguments(tmp_path))
 
 
+def test_a_flag_that_is_newer_than_a_run_counts_as_its_default(
+    tiny_arguments: Arguments,
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = read_json(finished_run / "args.json")
+    for section, name in (("project", "soft_labels"), ("training", "label_smoothing_factor")):
+        del record[section][name]
+    write_json(tmp_path / "args.json", record)
+    shutil.copy(finished_run / "metrics.json", tmp_path)
+    assert finetune.main(tiny_arguments(tmp_path)) == 0
+    assert "is complete" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"--soft-labels \(0.0 there, 0.5 asked\)"):
+        finetune.main(tiny_arguments(tmp_path, "--soft-labels", "0.5"))
+
+
 def test_the_remaining_time_counts_the_trainings_that_follow(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
