@@ -290,11 +290,13 @@ def _notes(comparison: Comparison, outcomes: Outcomes) -> list[str]:
     if "tuned" in outcomes and tuning:
         facts = next(iter(outcomes["tuned"].values()))["facts"]
         seconds = sum(outcome["seconds"] for outcome in tuning)
+        tried = ", ".join(
+            "{learning_rate:g} over {epochs}".format(**outcome["facts"]) for outcome in tuning
+        )
         lines.append(
             f"- (b): learning rate {facts['learning_rate']:g}, {facts['epochs']} epoch(s), the "
-            f"best of {len(tuning)} learning rates and of their epochs by validation mAP of seed "
-            f"{settings.tune_seed}; its seconds are those of the one training, those of all that "
-            f"were tried {seconds:,.0f}."
+            f"best by validation mAP of seed {settings.tune_seed} of {tried}, and of their epochs; "
+            f"its seconds are those of the one training, those of all {seconds:,.0f}."
         )
     return lines
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ TITLES = {
 }
 """Recipes in the order in which they run and are shown."""
 
-LEARNING_RATES = (1e-4, 2e-4, 4e-4)
-"""Of (b); the lowest that users take, 5e-5, is that of (a)."""
-MOST_EPOCHS = 4
-_TUNING = "tuning-"
+RATE_JOBS = {f"tuning-{rate:g}": rate for rate in (5e-5, 1e-4, 2e-4)}
+"""The learning rates that (b) is tuned over, from (a)'s up."""
+LONGER_JOB = "tuning-longer"
+"""The best of them once more."""
+EPOCHS, LONGER_EPOCHS = 4, 8
+TUNING_JOBS = (*RATE_JOBS, LONGER_JOB)
+"""The trainings that (b) is chosen by, in the order in which they run."""
 
 Outcomes = dict[str, dict[int, dict[str, Any]]]
 """By recipe and seed."""
@@ -95,22 +98,41 @@ class Comparison:
         jobs: list[tuple[int, str]] = []
         if {"tuned", "tuned-bf16"} & set(recipes):
             seed = self.settings().tune_seed
-            jobs += [(seed, f"{_TUNING}{rate:g}") for rate in LEARNING_RATES]
+            jobs += [(seed, job) for job in TUNING_JOBS]
         jobs += [(seed, recipe) for seed in seeds for recipe in TITLES if recipe in recipes]
         return [(seed, job) for seed, job in jobs if self.outcome(seed, job).read() is None]
 
-    def tuning(self) -> list[dict[str, Any]]:
-        """The outcomes of the trainings that the tuned recipe is chosen by, as far as they are."""
+    def tuning(self, jobs: Collection[str] = TUNING_JOBS) -> list[dict[str, Any]]:
+        """The outcomes of the trainings that (b) is chosen by, as far as they are there."""
         seed = self.settings().tune_seed
-        found = [self.outcome(seed, f"{_TUNING}{rate:g}").read() for rate in LEARNING_RATES]
+        found = [self.outcome(seed, job).read() for job in jobs]
         return [outcome for outcome in found if outcome is not None]
+
+    def best_of_tuning(self, jobs: Collection[str] = TUNING_JOBS) -> tuple[float, int]:
+        """Learning rate and epochs with the best validation mAP of any epoch.
+
+        Raises:
+            InputError: If one of these trainings is not there.
+        """
+        outcomes = self.tuning(jobs)
+        if len(outcomes) < len(jobs):
+            raise InputError(f"(b) needs all of {', '.join(jobs)} on the split it is tuned on")
+        _, rate, epoch = max(
+            (score, outcome["facts"]["learning_rate"], epoch)
+            for outcome in outcomes
+            for _, epoch, score in outcome["curve"]
+        )
+        return rate, round(epoch)
 
     def same_training(self, seed: int, recipe: str) -> OutcomeFile | None:
         """The tuning that has trained what this job would, if there is one: of as many epochs."""
         if recipe != "tuned" or seed != self.settings().tune_seed:
             return None
-        rate, epochs = best_of_tuning(self.tuning())
-        return self.outcome(seed, f"{_TUNING}{rate:g}") if epochs == MOST_EPOCHS else None
+        best = self.best_of_tuning()
+        for job, outcome in zip(TUNING_JOBS, self.tuning(), strict=True):
+            if (outcome["facts"]["learning_rate"], outcome["facts"]["epochs"]) == best:
+                return self.outcome(seed, job)
+        return None
 
     def outcomes(self, seeds: Sequence[int], recipes: Sequence[str]) -> Outcomes:
         """Those that are there."""
@@ -121,24 +143,3 @@ class Comparison:
                 if outcome is not None:
                     found.setdefault(recipe, {})[seed] = outcome
         return found
-
-
-def tuning_rate(job: str) -> float | None:
-    """The learning rate of a tuning job; None for another job."""
-    return float(job.removeprefix(_TUNING)) if job.startswith(_TUNING) else None
-
-
-def best_of_tuning(outcomes: Sequence[dict[str, Any]]) -> tuple[float, int]:
-    """Learning rate and epochs with the best validation mAP of any epoch.
-
-    Raises:
-        InputError: If not every learning rate was tried.
-    """
-    if len(outcomes) < len(LEARNING_RATES):
-        raise InputError("the tuned recipe needs the tuning of every learning rate; one failed")
-    _, rate, epoch = max(
-        (score, outcome["facts"]["learning_rate"], epoch)
-        for outcome in outcomes
-        for _, epoch, score in outcome["curve"]
-    )
-    return rate, round(epoch)

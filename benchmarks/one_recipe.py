@@ -16,7 +16,13 @@ from pathlib import Path
 import transformers
 from datasets import disable_progress_bars
 
-from benchmarks.comparison import MOST_EPOCHS, Comparison, best_of_tuning, tuning_rate
+from benchmarks.comparison import (
+    EPOCHS,
+    LONGER_EPOCHS,
+    LONGER_JOB,
+    RATE_JOBS,
+    Comparison,
+)
 from benchmarks.linear import fit_embeddings, fit_tfidf
 from benchmarks.ours import train_ours
 from benchmarks.outcomes import Trained
@@ -90,13 +96,15 @@ def train(comparison: Comparison, prepared: Prepared, seed: int, recipe: str) ->
 
 
 def stock_recipe(comparison: Comparison, recipe: str) -> StockRecipe:
-    rate = tuning_rate(recipe)
-    if rate is not None:
-        return dynamic(rate, MOST_EPOCHS)
+    if recipe == LONGER_JOB:
+        rate, _ = comparison.best_of_tuning(RATE_JOBS)
+        return dynamic(rate, LONGER_EPOCHS)
+    if recipe in RATE_JOBS:
+        return dynamic(RATE_JOBS[recipe], EPOCHS)
     if recipe == "stock":
         return EXAMPLE
     bf16 = {"tuned": False, "tuned-bf16": True}[recipe]
-    return dynamic(*best_of_tuning(comparison.tuning()), bf16=bf16)
+    return dynamic(*comparison.best_of_tuning(), bf16=bf16)
 
 
 if __name__ == "__main__":

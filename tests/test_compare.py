@@ -23,14 +23,9 @@ from benchmarks.compare_report import (
     spread,
     time_to_reach,
 )
-from benchmarks.comparison import (
-    LEARNING_RATES,
-    MOST_EPOCHS,
-    Comparison,
-    Settings,
-    best_of_tuning,
-)
+from benchmarks.comparison import LONGER_EPOCHS, LONGER_JOB, RATE_JOBS, Comparison, Settings
 from benchmarks.linear import apply_head, embed, fit_tfidf
+from benchmarks.one_recipe import stock_recipe
 from benchmarks.ours import evaluation_curve
 from benchmarks.outcomes import Trained, judge_recipe
 from benchmarks.stock import EXAMPLE, dynamic, train_stock
@@ -181,10 +176,11 @@ def test_a_report_only_runs_nothing_and_names_the_seeds_of_a_recipe_that_has_few
         compare.main([*arguments, "--seeds", "13", "--tune-seed", "10"])
 
 
-def test_the_learning_rates_are_tried_once_before_the_tuned_recipe(comparison: Comparison) -> None:
+def test_learning_rates_and_epochs_are_tried_once_before_the_tuned_recipe(
+    comparison: Comparison,
+) -> None:
     jobs = comparison.missing_jobs([10, 11, 12], ["tuned"])
-    tuning = [(10, f"tuning-{rate:g}") for rate in LEARNING_RATES]
-    assert jobs == [*tuning, (12, "tuned")]
+    assert jobs == [*((10, job) for job in [*RATE_JOBS, LONGER_JOB]), (12, "tuned")]
 
 
 def test_a_recipe_that_fails_does_not_stop_the_others(
@@ -224,44 +220,60 @@ def test_flags_that_finetune_does_not_know_are_told_before_any_work(tmp_path: Pa
     assert not (tmp_path / "work").exists()
 
 
-def test_the_best_epoch_of_the_best_learning_rate_is_chosen() -> None:
-    outcomes = [
-        {
-            "facts": {"learning_rate": rate},
-            "curve": [[1, 1.0, 0.3], [2, 2.0, at_two], [3, 3.0, 0.4]],
-        }
-        for rate, at_two in zip(LEARNING_RATES, (0.6, 0.5, 0.1), strict=True)
-    ]
-    assert best_of_tuning(outcomes) == (1e-4, 2)
-    with pytest.raises(InputError, match="every learning rate"):
-        best_of_tuning(outcomes[:-1])
+def tried(comparison: Comparison, job: str, rate: float, scores: list[float]) -> None:
+    """A training of the tuning is done, with these validation mAPs by epoch."""
+    file = comparison.outcome(10, job)
+    file.folder.mkdir(exist_ok=True)
+    facts = {"learning_rate": rate, "epochs": len(scores)}
+    curve = [[9.0 * epoch, epoch, score] for epoch, score in enumerate(scores, 1)]
+    write_json(file.path, {"facts": facts, "curve": curve, "recipe": job})
+    file.logits.write_text(f"logits of {job}", encoding="utf-8")
+    file.predictions.touch()
 
 
-@pytest.mark.parametrize("best_epoch", [3, MOST_EPOCHS])
-def test_a_tuning_that_is_the_tuned_training_is_not_repeated(
-    tmp_path: Path, best_epoch: int
+@pytest.fixture
+def rates_tried(tmp_path: Path) -> Comparison:
+    """The middle rate is the best of three, in its last epoch."""
+    found = Comparison(tmp_path / "rates")
+    found.start(SETTINGS)
+    for (job, rate), best in zip(RATE_JOBS.items(), (0.2, 0.6, 0.3), strict=True):
+        tried(found, job, rate, [0.1, 0.1, 0.15, best])
+    return found
+
+
+def test_the_best_learning_rate_is_tried_for_more_epochs(rates_tried: Comparison) -> None:
+    recipe = stock_recipe(rates_tried, LONGER_JOB)
+    assert (recipe.learning_rate, recipe.epochs) == (1e-4, LONGER_EPOCHS)
+    with pytest.raises(InputError, match="tuning-5e-05, tuning-0.0001, tuning-0.0002, tuning-long"):
+        stock_recipe(rates_tried, "tuned")
+
+
+@pytest.mark.parametrize(
+    ("longer", "epochs", "same"),
+    [
+        ([0.5] * 8, 4, "tuning-0.0001"),
+        ([0.5] * 7 + [0.7], 8, LONGER_JOB),
+        ([0.5] * 5 + [0.7] + [0.5] * 2, 6, None),  # the rate falls to 0 by then: another training
+    ],
+)
+def test_the_tuned_recipe_has_the_best_epochs_and_repeats_no_training(
+    rates_tried: Comparison, longer: list[float], epochs: int, same: str | None
 ) -> None:
-    found = Comparison(tmp_path / "work")
-    found.start(Settings("films.csv", "default", 128, 10, []))
-    for rate, best in zip(LEARNING_RATES, (0.2, 0.6, 0.3), strict=True):
-        file = found.outcome(10, f"tuning-{rate:g}")
-        file.folder.mkdir(exist_ok=True)
-        curve = [[9.0 * e, e, best if e == best_epoch else 0.1] for e in range(1, MOST_EPOCHS + 1)]
-        write_json(file.path, {"facts": {"learning_rate": rate}, "curve": curve, "recipe": "?"})
-        file.logits.write_text(f"logits of {rate:g}", encoding="utf-8")
-        file.predictions.touch()
-    assert found.same_training(11, "tuned") is None
-    assert found.same_training(10, "stock") is None
-    same = found.same_training(10, "tuned")
-    if best_epoch < MOST_EPOCHS:  # the rate falls to 0 by then: another training
-        assert same is None
+    tried(rates_tried, LONGER_JOB, 1e-4, longer)
+    recipe = stock_recipe(rates_tried, "tuned")
+    assert (recipe.learning_rate, recipe.epochs) == (1e-4, epochs)
+    assert rates_tried.same_training(11, "tuned") is None
+    assert rates_tried.same_training(10, "stock") is None
+    there = rates_tried.same_training(10, "tuned")
+    if same is None:
+        assert there is None
         return
-    assert same is not None
-    file = found.outcome(10, "tuned")
-    taken = file.take_over(same)
+    assert there is not None
+    file = rates_tried.outcome(10, "tuned")
+    taken = file.take_over(there)
     assert taken == file.read()
-    assert (taken["recipe"], taken["facts"]["learning_rate"]) == ("tuned", LEARNING_RATES[1])
-    assert file.logits.read_text(encoding="utf-8") == f"logits of {LEARNING_RATES[1]:g}"
+    assert (taken["recipe"], taken["facts"]["epochs"]) == ("tuned", epochs)
+    assert file.logits.read_text(encoding="utf-8") == f"logits of {same}"
 
 
 @pytest.fixture(scope="module")
