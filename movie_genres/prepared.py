@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,26 +73,18 @@ def write_splits(
         with_plots: Write the column `plot` too, the plot alone: where `text` is more than title and
             plot.
     """
-    copied = ["id", "title", "text"] + ["plot"] * with_plots
-    schema = parquet_schema(*["source"] * (len(source_names) > 1), *copied[3:])
+    with_source = len(source_names) > 1
+    schema = parquet_schema(*["source"] * with_source, *["plot"] * with_plots)
     y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
     if used is not None:
         y[~films.known(used) & (y == 0)] = np.nan
     genres = pa.array(films.genre_sets, pa.list_(pa.string()))
-    paths = [folder / f"{name}-00000-of-00001.parquet" for name in SPLITS]
-    with ExitStack() as stack:
-        writers = [
-            stack.enter_context(pq.ParquetWriter(path, schema, use_dictionary=_REPETITIVE))
-            for path in paths
-        ]
-        rejected = stack.enter_context(
-            (folder.parent / "rejected.csv").open("w", encoding="utf-8", newline="")
-        )
+    with (
+        _split_files(folder, schema) as write,
+        (folder.parent / "rejected.csv").open("w", encoding="utf-8", newline="") as rejected,
+    ):
         lines = csv.writer(rejected, lineterminator="\n")
         lines.writerow(_line(source_names, "source", _REJECTED_COLUMNS))
-        # Arrow writes without Python's lock, so the next tables are made meanwhile.
-        threads = stack.enter_context(ThreadPoolExecutor(len(SPLITS)))
-        writing: list[Future[None]] = []
         for first in range(0, len(films.shards), _SHARDS):
             shard = pa.concat_tables(map(read_shard, films.shards[first : first + _SHARDS]))
             start = int(films.shard_starts[first])
@@ -101,22 +93,48 @@ def write_splits(
             for number in range(len(SPLITS)):
                 inside = np.flatnonzero(part == number)
                 rows = inside + start
-                columns = {name: shard[name].take(inside) for name in copied}
-                columns["genres"] = genres.take(pa.array(films.genres[rows]))
-                columns["labels"] = _lists(y[rows])
-                if len(source_names) > 1:
-                    columns["source"] = pa.array(source_names).take(films.source[rows])
+                made = {"genres": genres.take(films.genres[rows]), "labels": _lists(y[rows])}
+                if with_source:
+                    made["source"] = pa.array(source_names).take(films.source[rows])
+                copied = [name for name in schema.names if name not in made]
+                columns = made | {name: shard[name].take(inside) for name in copied}
                 tables.append(pa.table(columns, schema=schema))
+            write(tables)
+            lines.writerows(_rejected(films, shard, start, part, source_names))
+
+
+@contextmanager
+def _split_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[pa.Table]], None]]:
+    """Open a file per split; what is yielded appends a table to each of them.
+
+    Arrow writes without Python's lock, so the caller makes the next tables meanwhile.
+    """
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                pq.ParquetWriter(
+                    folder / f"{name}-00000-of-00001.parquet", schema, use_dictionary=_REPETITIVE
+                )
+            )
+            for name in SPLITS
+        ]
+        threads = stack.enter_context(ThreadPoolExecutor(len(SPLITS)))
+        writing: list[Future[None]] = []
+
+        def finish() -> None:
             for one in writing:
                 one.result()
-            writing = [
+
+        def write(tables: Sequence[pa.Table]) -> None:
+            finish()
+            writing[:] = [
                 threads.submit(writer.write_table, table)
                 for writer, table in zip(writers, tables, strict=True)
                 if len(table)
             ]
-            lines.writerows(_rejected(films, shard, start, part, source_names))
-        for one in writing:
-            one.result()
+
+        yield write
+        finish()
 
 
 def _rejected(
