@@ -26,8 +26,8 @@ TITLES = {
 RATE_JOBS = {f"tuning-{rate:g}": rate for rate in (5e-5, 1e-4, 2e-4)}
 """The learning rates that (b) is tuned over, from (a)'s up."""
 LONGER_JOB = "tuning-longer"
-"""The best of them once more."""
 EPOCHS, LONGER_EPOCHS = 4, 8
+"""Of each rate, and of the best of them once more."""
 TUNING_JOBS = (*RATE_JOBS, LONGER_JOB)
 """The trainings that (b) is chosen by, in the order in which they run."""
 

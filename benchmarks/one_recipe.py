@@ -16,13 +16,7 @@ from pathlib import Path
 import transformers
 from datasets import disable_progress_bars
 
-from benchmarks.comparison import (
-    EPOCHS,
-    LONGER_EPOCHS,
-    LONGER_JOB,
-    RATE_JOBS,
-    Comparison,
-)
+from benchmarks.comparison import EPOCHS, LONGER_EPOCHS, LONGER_JOB, RATE_JOBS, Comparison
 from benchmarks.linear import fit_embeddings, fit_tfidf
 from benchmarks.ours import train_ours
 from benchmarks.outcomes import Trained
