@@ -22,9 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.arguments import check_objective
 from movie_genres.artifacts import ModelFacts, result_table, write_results
-from movie_genres.classifier import load_model, stored_max_length
 from movie_genres.command_line import dashes, exit_code
-from movie_genres.decisions import label_names, undo_calibration
 from movie_genres.errors import InputError
 from movie_genres.evaluation import (
     judge_as_stored,
@@ -33,9 +31,11 @@ from movie_genres.evaluation import (
     tune_and_judge,
 )
 from movie_genres.fields import TextFields
-from movie_genres.loading import Prepared, load_prepared
+from movie_genres.folders import load_model, stored_max_length
 from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
+from movie_genres.prepared_loading import Prepared, load_prepared
+from movie_genres.stored import label_names, undo_calibration
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -33,23 +33,22 @@ from transformers import (
 
 from metrics import LOGGED, GenreMetrics
 from movie_genres import devices
-from movie_genres.arguments import (
-    FinetuneArguments,
-    ProjectArguments,
-    parse_finetune_args,
-    take_hub_target,
-)
+from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.artifacts import closing_words, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
-from movie_genres.checkpoints import find_restart, remove_damaged
+from movie_genres.checkpoints import (
+    SafeCheckpoints,
+    TrainingStoppedError,
+    find_restart,
+    remove_damaged,
+)
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder, whole_model
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
-from movie_genres.hub import Repository
-from movie_genres.interruption import SafeCheckpoints, TrainingStoppedError
-from movie_genres.loading import Prepared, load_prepared
+from movie_genres.hub import Repository, take_hub_target
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
+from movie_genres.prepared_loading import Prepared, load_prepared
 from movie_genres.probing import probe_logits
 from movie_genres.provenance import model_facts, run_facts, training_facts
 from movie_genres.publication import publish_run

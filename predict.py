@@ -23,11 +23,11 @@ import transformers
 
 from movie_genres.bulk import open_films, predict_file
 from movie_genres.classifier import GenreClassifier, Prediction, check_precision
+from movie_genres.columns import PLOT, TITLE
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
-from movie_genres.fields import PLOT, TITLE
-from movie_genres.interruption import StoppedError
 from movie_genres.prediction_files import SUFFIXES
+from movie_genres.signals import StoppedError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -24,12 +24,13 @@ import psutil
 
 from movie_genres import audit
 from movie_genres.cleaning import CleanBatch, Layout, Recipe, batches, clean_batches, load_recipe
+from movie_genres.columns import PLOT, TITLE
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.dataset_card import render_dataset_card, start_figures, told_columns
 from movie_genres.defaults import file_sha256
 from movie_genres.duplicates import in_order
 from movie_genres.errors import InputError
-from movie_genres.fields import PLOT, TITLE, TextFields
+from movie_genres.fields import TextFields
 from movie_genres.files import replace_folder, write_json
 from movie_genres.films import Films, collect, find_groups, reject_rare_genres, reject_repeated
 from movie_genres.genres import GenreAliases

@@ -25,7 +25,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.machine import describe, machine
 from movie_genres import devices
-from movie_genres.classifier import default_device
+from movie_genres.devices import default_device
 from movie_genres.layers import freeze_lower
 from movie_genres.losses import weighted_bce_sum
 

@@ -29,7 +29,7 @@ from benchmarks.made_up_films import write_films
 from benchmarks.scale import ROOT, resident_bytes
 from benchmarks.soak import make_encoder
 from movie_genres.bulk import open_films
-from movie_genres.fields import PLOT, TITLE
+from movie_genres.columns import PLOT, TITLE
 
 SMALL = 20_000
 """Ten chunks, and the same films as the first of a larger file."""

@@ -27,7 +27,7 @@ from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
 from movie_genres.duplicates import id_key, text_key
 from movie_genres.errors import InputError
-from movie_genres.loading import Prepared, load_prepared
+from movie_genres.prepared_loading import Prepared, load_prepared
 from movie_genres.results import judge_baseline
 from movie_genres.scores import compute_scores
 from movie_genres.splits import SPLITS

@@ -14,7 +14,6 @@ from transformers import HfArgumentParser, TrainingArguments
 from movie_genres.devices import PRECISIONS, choose_precision, weights_are_sharded
 from movie_genres.encoder import DEFAULT_ENCODER
 from movie_genres.errors import InputError
-from movie_genres.hub import HubTarget
 from movie_genres.losses import CLASS_WEIGHTS
 from movie_genres.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 
@@ -262,28 +261,6 @@ def parse_finetune_args(
 def films_per_step(args: TrainingArguments) -> int:
     """Films per optimiser step, over all processes and accumulation steps."""
     return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-
-
-def take_hub_target(args: FinetuneArguments) -> tuple[HubTarget, str | None] | None:
-    """Take the wish to publish, and the token, off the arguments, before a Trainer sees them.
-
-    The stock Trainer would create a public repository at start, and push and save pickles, the
-    token in them, at every checkpoint.
-
-    Returns:
-        Where to publish and the token given with `--hub_token`; None if nothing is published.
-
-    Raises:
-        InputError: If the Hub takes no such id.
-    """
-    wanted, token = args.push_to_hub, args.hub_token
-    target = HubTarget(args.hub_model_id or "", public=args.hub_private_repo is False)
-    args.push_to_hub, args.hub_token = False, None
-    args.hub_model_id = args.hub_private_repo = None
-    if not wanted:
-        return None
-    target.check()
-    return target, token
 
 
 def _values(dataclass_type: Any, namespace: Any) -> dict[str, Any]:

@@ -24,13 +24,12 @@ from tqdm import tqdm
 
 from movie_genres.archives import expand
 from movie_genres.classifier import GenreClassifier
-from movie_genres.columns import field_names
+from movie_genres.columns import PLOT, TITLE, field_names
 from movie_genres.errors import InputError
-from movie_genres.fields import PLOT, TITLE
 from movie_genres.files import file_sha256, write_json
-from movie_genres.interruption import StoppedError, stopping_signals
 from movie_genres.prediction_files import join_parts, rows_of, write_part
 from movie_genres.records import Malformed, Table
+from movie_genres.signals import StoppedError, stopping_signals
 from movie_genres.tables import open_table
 
 CHUNK_ROWS = 2000

@@ -15,6 +15,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 from sklearn.model_selection import KFold
 
+from movie_genres.affine import AffineMap
+
 METHODS = ("none", "temperature", "affine")
 N_FOLDS = 5
 
@@ -22,22 +24,6 @@ _LOG_SLOPE_SD = 0.3
 _SHIFT_SD = 0.5
 """Standard deviations of the prior around "no change": with the log-loss summed over films, a
 genre with eight positives hardly moves, one with hundreds goes where its films say."""
-
-
-@dataclass(frozen=True)
-class AffineMap:
-    """sigmoid(slope * logit + shift), per label; slope > 0, so that ranks never change."""
-
-    slope: np.ndarray
-    shift: np.ndarray
-
-    def logits(self, logits: np.ndarray) -> np.ndarray:
-        """Mapped logits, same shape (n_samples, n_labels)."""
-        return logits * self.slope + self.shift
-
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities in (0, 1), float64, shape (n_samples, n_labels)."""
-        return expit(self.logits(logits.astype(np.float64)))
 
 
 @dataclass(frozen=True)

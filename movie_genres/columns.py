@@ -8,8 +8,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from movie_genres.errors import InputError
-from movie_genres.fields import PLOT, TITLE
 from movie_genres.genres import GenreAliases, detect_genre_format, parse_genres
+
+TITLE, PLOT = "title", "plot"
+"""What these two are called in a composition of text fields, whatever their columns are."""
 
 _TEXT_NAMES = (
     *("plot", "overview", "description", "synopsis", "storyline", "summary", "movie_info"),

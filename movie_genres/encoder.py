@@ -20,10 +20,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from movie_genres.classifier import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
 from movie_genres.defaults import ENCODER_HUB_ID, encoder_folder
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
+from movie_genres.folders import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
 from movie_genres.head import final_linear
 
 DEFAULT_ENCODER = "default"

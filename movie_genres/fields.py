@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from movie_genres.columns import PLOT, TITLE
 from movie_genres.errors import InputError
 from movie_genres.genres import GenreFormat, parse_genres
 from movie_genres.text import clean_text, compose_text
 
-TITLE, PLOT = "title", "plot"
 MASK = "___"
 """What stands where the name of a genre was."""
 

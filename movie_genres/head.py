@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -66,36 +65,6 @@ class LinearHead:
     """Shape (n_labels, hidden_size)."""
     bias: np.ndarray
     """Shape (n_labels,)."""
-
-
-def fit_probe(
-    features: np.ndarray, y: np.ndarray, pos_weight: np.ndarray, *, inverse_penalty: float
-) -> LinearHead:
-    """One regularised logistic regression per label on standardised features, as a head.
-
-    Args:
-        features: What enters the final Linear, shape (n_samples, hidden_size).
-        y: Multi-hot labels, NaN where unknown, shape (n_samples, n_labels).
-        pos_weight: Weights of the positives, shape (n_labels,): the probe minimises the loss that
-            training goes on with.
-        inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
-    """
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    standard = (features - mean) / scale
-    weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
-    for label in range(y.shape[1]):
-        known = ~np.isnan(y[:, label])
-        true = y[known, label]
-        if len(np.unique(true)) < 2:
-            # Nothing to separate: the log odds of a rate that one film more would give.
-            bias[label] = np.log((true.sum() + 0.5) / (len(true) - true.sum() + 0.5))
-            continue
-        probe = LogisticRegression(
-            C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
-        ).fit(standard[known], true)
-        weight[label] = probe.coef_[0] / scale
-        bias[label] = probe.intercept_[0] - weight[label] @ mean
-    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
 
 
 def set_head(model: PreTrainedModel, head: LinearHead) -> None:

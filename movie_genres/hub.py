@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 from huggingface_hub import (
@@ -32,6 +32,9 @@ from huggingface_hub.utils import (
 )
 
 from movie_genres.errors import InputError, PublishError
+
+if TYPE_CHECKING:  # it takes seconds to import
+    from transformers import TrainingArguments
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each new attempt: half a minute in all, which a restart of a server takes."""
@@ -317,3 +320,25 @@ def _asked_wait(headers: httpx2.Headers) -> float:
 
 def _one_line(message: object) -> str:
     return " ".join(str(message).split())[:300]
+
+
+def take_hub_target(args: TrainingArguments) -> tuple[HubTarget, str | None] | None:
+    """Take the wish to publish, and the token, off the arguments, before a Trainer sees them.
+
+    The stock Trainer would create a public repository at start, and push and save pickles, the
+    token in them, at every checkpoint.
+
+    Returns:
+        Where to publish and the token given with `--hub_token`; None if nothing is published.
+
+    Raises:
+        InputError: If the Hub takes no such id.
+    """
+    wanted, token = args.push_to_hub, args.hub_token
+    target = HubTarget(args.hub_model_id or "", public=args.hub_private_repo is False)
+    args.push_to_hub, args.hub_token = False, None
+    args.hub_model_id = args.hub_private_repo = None
+    if not wanted:
+        return None
+    target.check()
+    return target, token

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from movie_genres.fields import PLOT, TITLE, named_genres
+from movie_genres.columns import PLOT, TITLE
+from movie_genres.fields import named_genres
 from movie_genres.genres import GenreAliases, GenreReader
 from movie_genres.sources import Source
 

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from datasets import Dataset
+from sklearn.linear_model import LogisticRegression
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from movie_genres.arguments import ProjectArguments
+from movie_genres.batches import token_lengths
 from movie_genres.checkpoints import is_intact, write_manifest
-from movie_genres.classifier import default_device
-from movie_genres.devices import autocast, weights_are_sharded
+from movie_genres.devices import autocast, default_device, weights_are_sharded
 from movie_genres.encoder import EncoderName, load_encoder
-from movie_genres.head import captured_features, final_linear, fit_probe, set_head
+from movie_genres.head import LinearHead, captured_features, final_linear, set_head
 from movie_genres.layers import captured_states, upper_part
-from movie_genres.loading import Prepared, token_lengths
+from movie_genres.prepared_loading import Prepared
 from movie_genres.progress import Pace
 from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits, rows_of_batches, tokens_that_suit
@@ -201,3 +202,33 @@ def probe_logits(
         for split in ("validation", "test")
     )
     return validation, test
+
+
+def fit_probe(
+    features: np.ndarray, y: np.ndarray, pos_weight: np.ndarray, *, inverse_penalty: float
+) -> LinearHead:
+    """One regularised logistic regression per label on standardised features, as a head.
+
+    Args:
+        features: What enters the final Linear, shape (n_samples, hidden_size).
+        y: Multi-hot labels, NaN where unknown, shape (n_samples, n_labels).
+        pos_weight: Weights of the positives, shape (n_labels,): the probe minimises the loss that
+            training goes on with.
+        inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
+    """
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    standard = (features - mean) / scale
+    weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
+    for label in range(y.shape[1]):
+        known = ~np.isnan(y[:, label])
+        true = y[known, label]
+        if len(np.unique(true)) < 2:
+            # Nothing to separate: the log odds of a rate that one film more would give.
+            bias[label] = np.log((true.sum() + 0.5) / (len(true) - true.sum() + 0.5))
+            continue
+        probe = LogisticRegression(
+            C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
+        ).fit(standard[known], true)
+        weight[label] = probe.coef_[0] / scale
+        bias[label] = probe.intercept_[0] - weight[label] @ mean
+    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))

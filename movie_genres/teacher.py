@@ -16,8 +16,8 @@ from sklearn.model_selection import KFold
 
 from movie_genres.baselines import tfidf_logits
 from movie_genres.calibration import choose_calibration, cross_entropy
-from movie_genres.head import fit_probe
 from movie_genres.losses import UNKNOWN
+from movie_genres.probing import fit_probe
 
 N_FOLDS = 5
 INVERSE_PENALTY = 0.01

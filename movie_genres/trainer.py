@@ -14,9 +14,9 @@ from transformers import Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from movie_genres.arguments import films_per_step
+from movie_genres.batches import LengthGroupedSampler, token_lengths
 from movie_genres.callbacks import EpochOfSampler
 from movie_genres.files import written_whole
-from movie_genres.loading import LengthGroupedSampler, token_lengths
 from movie_genres.losses import UNKNOWN
 from movie_genres.states import FilmStates
 

@@ -19,7 +19,8 @@ import finetune
 from metrics import GenreMetrics
 from movie_genres import runtimes
 from movie_genres.arguments import parse_finetune_args
-from movie_genres.loading import load_prepared, tokenize
+from movie_genres.batches import tokenize
+from movie_genres.prepared_loading import load_prepared
 
 Build = Callable[..., finetune.GenreTrainer]
 

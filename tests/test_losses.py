@@ -14,15 +14,16 @@ from transformers import DataCollatorWithPadding
 from finetune import GenreTrainer
 from metrics import GenreMetrics
 from movie_genres.arguments import FinetuneArguments
+from movie_genres.batches import tokenize
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import final_linear
-from movie_genres.loading import load_prepared, tokenize
 from movie_genres.losses import (
     MAX_POS_WEIGHT,
     positive_weights,
     restore_unknown,
     weighted_bce_sum,
 )
+from movie_genres.prepared_loading import load_prepared
 
 
 def test_weights_by_hand() -> None:

@@ -18,7 +18,7 @@ from datasets import load_dataset
 import prepare_dataset
 from movie_genres.command_line import dashes
 from movie_genres.duplicates import text_key
-from movie_genres.loading import load_prepared
+from movie_genres.prepared_loading import load_prepared
 from movie_genres.splits import SPLITS
 
 

@@ -25,12 +25,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import finetune
 import publish
 from movie_genres import trial
-from movie_genres.arguments import parse_finetune_args, take_hub_target
+from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, PublishError
 from movie_genres.gate import Place
-from movie_genres.hub import HubTarget
-from movie_genres.loading import load_prepared
+from movie_genres.hub import HubTarget, take_hub_target
+from movie_genres.prepared_loading import load_prepared
 
 NAME = "tester/movie-genres"
 

@@ -17,12 +17,18 @@ from test_finetune import read_json
 
 import finetune
 from metrics import GenreMetrics
-from movie_genres.checkpoints import MANIFEST, find_damage, find_restart, write_manifest
+from movie_genres.checkpoints import (
+    MANIFEST,
+    SAME_SIGNAL_SECONDS,
+    SafeCheckpoints,
+    find_damage,
+    find_restart,
+    write_manifest,
+)
 from movie_genres.command_line import EXIT_FAILURE, exit_code
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
-from movie_genres.interruption import SAME_SIGNAL_SECONDS, SafeCheckpoints
-from movie_genres.loading import load_prepared, notes_on_genres
+from movie_genres.prepared_loading import load_prepared, notes_on_genres
 from movie_genres.run import RunFolder
 
 Arguments = Callable[..., list[str]]

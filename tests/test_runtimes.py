@@ -12,8 +12,9 @@ from scipy.special import expit
 
 from benchmarks import use
 from movie_genres import onnx_export, runtimes
-from movie_genres.classifier import GenreClassifier, load_model
+from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
+from movie_genres.folders import load_model
 from movie_genres.layers import FirstPositionLayer, find_stack
 from movie_genres.runtimes import length_sorted_batches, predict_logits
 

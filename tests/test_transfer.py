@@ -9,7 +9,7 @@ import pytest
 from conftest import made_up_films, prepare, write_csv
 
 from benchmarks import transfer
-from movie_genres.loading import load_prepared
+from movie_genres.prepared_loading import load_prepared
 from movie_genres.splits import SPLITS
 
 

@@ -1,0 +1,76 @@
+"""Folders of models, or their Hub ids: checked, loaded, and what goes wrong said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from movie_genres.devices import default_device
+from movie_genres.errors import InputError
+
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises for a folder that is no model, or a broken one."""
+
+
+def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a trained classifier in float32, on the GPU if there is one.
+
+    Raises:
+        InputError: If there is no such folder or Hub id, or it cannot be read.
+    """
+    check_model_name(name, "--model")
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except LOADING_ERRORS as error:
+        raise InputError(f"--model {name!r} cannot be loaded: {one_line(error)}") from None
+    check_tokenizer(tokenizer, name)
+    return model.to(default_device()), tokenizer
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Notice a folder without tokenizer files: transformers makes an empty tokenizer for it.
+
+    Raises:
+        InputError: If the vocabulary holds special tokens only.
+    """
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise InputError(f"{name!r} has no tokenizer files; save the tokenizer beside the model")
+
+
+def check_model_name(name: str, flag: str) -> None:
+    """Notice a wrong path before the Hub is asked for it.
+
+    Raises:
+        InputError: If the name is a path, and no model folder is there.
+    """
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"{flag} {name!r} is a folder without a config.json: no model")
+    elif path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(f"{flag} {name!r} is no model folder; give a folder or a Hub id")
+
+
+def stored_max_length(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
+    """Tokens after which texts are cut: what training stored, at most the model's positions."""
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return int(min(tokenizer.model_max_length, positions))
+
+
+def one_line(error: BaseException) -> str:
+    """The first sentence of a library's message."""
+    return " ".join(str(error).split())[:300]
