@@ -29,7 +29,7 @@ from benchmarks.made_up_films import write_films
 from benchmarks.scale import ROOT, resident_bytes
 from benchmarks.soak import make_encoder
 from movie_genres.bulk import open_films
-from movie_genres.columns import PLOT, TITLE
+from movie_genres.reading.columns import PLOT, TITLE
 
 SMALL = 20_000
 """Ten chunks, and the same films as the first of a larger file."""
@@ -148,7 +148,7 @@ def rows_of(path: Path) -> Iterator[dict[str, Any]]:
         for batch in pq.ParquetFile(path).iter_batches(1000):
             yield from batch.to_pylist()
     else:
-        from movie_genres.tables import open_table
+        from movie_genres.reading.tables import open_table
 
         columns = ["title", "text", "genres", "probabilities"]
         for record in open_table(path).records(columns):

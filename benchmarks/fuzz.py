@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe
-from movie_genres.columns import TypeCheck
 from movie_genres.fields import DEFAULT_FIELDS, flatten
 from movie_genres.films import collect
-from movie_genres.genres import GenreAliases, GenreFormat, GenreReader
+from movie_genres.reading.columns import TypeCheck
+from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
 from movie_genres.text import clean_text
 
 ROOT = Path(__file__).parent.parent

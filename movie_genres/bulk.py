@@ -22,15 +22,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from movie_genres.archives import expand
 from movie_genres.classifier import GenreClassifier
-from movie_genres.columns import PLOT, TITLE, field_names
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256, write_json
 from movie_genres.prediction_files import join_parts, rows_of, write_part
-from movie_genres.records import Malformed, Table
+from movie_genres.reading.archives import expand
+from movie_genres.reading.columns import PLOT, TITLE, field_names
+from movie_genres.reading.records import Malformed, Table
+from movie_genres.reading.tables import open_table
 from movie_genres.signals import StoppedError, stopping_signals
-from movie_genres.tables import open_table
 
 CHUNK_ROWS = 2000
 """Films of a part. Batches of like length, formed among 2,000, have hardly any padding left; they

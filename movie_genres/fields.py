@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from movie_genres.columns import PLOT, TITLE
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreFormat, parse_genres
+from movie_genres.reading.columns import PLOT, TITLE
+from movie_genres.reading.genres import GenreFormat, parse_genres
 from movie_genres.text import clean_text, compose_text
 
 MASK = "___"

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from movie_genres.cleaning import SHOWN_DEFECTS, CleanBatch
 from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
-from movie_genres.genres import Labels
+from movie_genres.reading.genres import Labels
 
 REPEATED = "repeats an earlier row"
 RARE = "no genre with at least {} films"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from movie_genres.columns import PLOT, TITLE
 from movie_genres.fields import named_genres
-from movie_genres.genres import GenreAliases, GenreReader
-from movie_genres.sources import Source
+from movie_genres.reading.columns import PLOT, TITLE
+from movie_genres.reading.genres import GenreAliases, GenreReader
+from movie_genres.reading.sources import Source
 
 SAMPLE = 2000
 """Films looked at, evenly over the first rows of all sources."""

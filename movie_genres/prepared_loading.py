@@ -13,9 +13,9 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetGenerationError
 
-from movie_genres.columns import PLOT
 from movie_genres.errors import InputError
 from movie_genres.fields import TextFields
+from movie_genres.reading.columns import PLOT
 from movie_genres.splits import SPLITS
 
 _COLUMNS = {"id", "title", "text", "genres", "labels"}

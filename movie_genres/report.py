@@ -15,7 +15,7 @@ from movie_genres.defaults import encoder_tokenizer
 from movie_genres.duplicates import in_order
 from movie_genres.fields import TextFields
 from movie_genres.films import REPEATED, Films
-from movie_genres.sources import Source
+from movie_genres.reading.sources import Source
 from movie_genres.splits import SPLITS
 
 MAX_LENGTH = 256

@@ -15,8 +15,8 @@ import numpy as np
 from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
 from movie_genres.errors import InputError
 from movie_genres.films import REPEATED, Films
-from movie_genres.genres import GenreAliases
-from movie_genres.sources import Asked, Source, read_sources
+from movie_genres.reading.genres import GenreAliases
+from movie_genres.reading.sources import Asked, Source, read_sources
 from movie_genres.splits import SPLITS
 
 STANDS_IN_SOURCE = "its plot stands in --source"

@@ -14,8 +14,8 @@ import prepare_dataset
 from movie_genres import defaults
 from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreAliases, GenreFormat, parse_genres
-from movie_genres.sources import DEFAULT_SOURCE, Asked, read_sources
+from movie_genres.reading.genres import GenreAliases, GenreFormat, parse_genres
+from movie_genres.reading.sources import DEFAULT_SOURCE, Asked, read_sources
 
 
 def test_the_packages_are_found_without_running_their_code() -> None:

@@ -23,14 +23,14 @@ from movie_genres.cleaning import (
     clean_batches,
     load_recipe,
 )
-from movie_genres.columns import TypeCheck
-from movie_genres.decoding import Encoding
-from movie_genres.delimited import DelimitedTable
 from movie_genres.errors import InputError
 from movie_genres.fields import DEFAULT_FIELDS, flatten
 from movie_genres.films import collect
-from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
-from movie_genres.records import Malformed
+from movie_genres.reading.columns import TypeCheck
+from movie_genres.reading.delimited import DelimitedTable
+from movie_genres.reading.encodings import Encoding
+from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
+from movie_genres.reading.records import Malformed
 from movie_genres.text import RULES, clean_and_tell, clean_text, clean_texts
 from movie_genres.workers import start_workers
 from prepare_dataset import ALIASES

@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movie_genres.decoding import Encoding, choose_encoding
-from movie_genres.delimited import (
+from movie_genres.errors import InputError
+from movie_genres.reading.delimited import (
     TRIPLE_COLON,
     DelimitedTable,
     TripleColonTable,
     check_names,
     picker,
 )
-from movie_genres.errors import InputError
-from movie_genres.records import Malformed, Record, Table, as_text
+from movie_genres.reading.encodings import Encoding, choose_encoding
+from movie_genres.reading.records import Malformed, Record, Table, as_text
 
 CMU_PLOTS = "plot_summaries.txt"
 CMU_METADATA = "movie.metadata.tsv"

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreAliases, detect_genre_format, parse_genres
+from movie_genres.reading.genres import GenreAliases, detect_genre_format, parse_genres
 
 TITLE, PLOT = "title", "plot"
 """What these two are called in a composition of text fields, whatever their columns are."""

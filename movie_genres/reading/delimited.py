@@ -10,9 +10,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from movie_genres.decoding import Encoding
 from movie_genres.errors import InputError
-from movie_genres.records import Malformed, Record
+from movie_genres.reading.encodings import Encoding
+from movie_genres.reading.records import Malformed, Record
 
 TRIPLE_COLON = " ::: "
 _TRIPLE_COLON_NAMES = {

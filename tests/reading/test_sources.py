@@ -16,9 +16,9 @@ import pytest
 from conftest import made_up_films
 
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreAliases, GenreFormat
-from movie_genres.records import Malformed
-from movie_genres.sources import Asked, Source, read_sources, with_text_fields
+from movie_genres.reading.genres import GenreAliases, GenreFormat
+from movie_genres.reading.records import Malformed
+from movie_genres.reading.sources import Asked, Source, read_sources, with_text_fields
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
@@ -253,7 +253,7 @@ def test_a_path_that_climbs_out_of_an_archive_is_refused(tmp_path: Path) -> None
 def test_a_bomb_is_refused_before_it_fills_the_disk(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("movie_genres.archives.ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr("movie_genres.reading.archives.ALWAYS_ALLOWED", 2**20)
     bomb = b"0" * 2**24
     path = tmp_path / f"films.csv.{kind}"
     if kind == "gz":

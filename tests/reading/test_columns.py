@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from conftest import made_up_films
 
-from movie_genres.columns import TypeCheck, find_columns
 from movie_genres.errors import InputError
-from movie_genres.genres import GenreAliases
+from movie_genres.reading.columns import TypeCheck, find_columns
+from movie_genres.reading.genres import GenreAliases
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
