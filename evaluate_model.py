@@ -30,11 +30,11 @@ from movie_genres.evaluation import (
     save_model,
     tune_and_judge,
 )
-from movie_genres.fields import TextFields
 from movie_genres.folders import load_model, stored_max_length
 from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
-from movie_genres.prepared_loading import Prepared, load_prepared
+from movie_genres.preparation.fields import TextFields
+from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.stored import label_names, undo_calibration
 
 

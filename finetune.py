@@ -48,7 +48,7 @@ from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.hub import Repository, take_hub_target
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
-from movie_genres.prepared_loading import Prepared, load_prepared
+from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.probing import probe_logits
 from movie_genres.provenance import model_facts, run_facts, training_facts
 from movie_genres.publication import publish_run

@@ -23,17 +23,35 @@ import numpy as np
 import psutil
 
 from movie_genres import audit
-from movie_genres.cleaning import CleanBatch, Layout, Recipe, batches, clean_batches, load_recipe
 from movie_genres.command_line import dashes, exit_code
-from movie_genres.dataset_card import render_dataset_card, start_figures, told_columns
 from movie_genres.defaults import file_sha256
-from movie_genres.duplicates import in_order
 from movie_genres.errors import InputError
-from movie_genres.fields import TextFields
 from movie_genres.files import replace_folder, write_json
-from movie_genres.films import Films, collect, find_groups, reject_rare_genres, reject_repeated
-from movie_genres.leaks import leak_shares, names_of_genres
-from movie_genres.prepared import write_splits
+from movie_genres.preparation.cleaning import (
+    CleanBatch,
+    Layout,
+    Recipe,
+    batches,
+    clean_batches,
+    load_recipe,
+)
+from movie_genres.preparation.dataset_card import render_dataset_card, start_figures, told_columns
+from movie_genres.preparation.duplicates import in_order
+from movie_genres.preparation.fields import TextFields
+from movie_genres.preparation.films import (
+    Films,
+    collect,
+    find_groups,
+    reject_rare_genres,
+    reject_repeated,
+)
+from movie_genres.preparation.leaks import leak_shares, names_of_genres
+from movie_genres.preparation.prepared import write_splits
+from movie_genres.preparation.report import Preparation, build_report, suspicions
+from movie_genres.preparation.splits import MIN_FILMS, split_groups
+from movie_genres.preparation.text import MIN_WORDS
+from movie_genres.preparation.train_only import admit, hold_back, read_train_sources
+from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.sources import (
@@ -43,11 +61,6 @@ from movie_genres.reading.sources import (
     read_sources,
     with_text_fields,
 )
-from movie_genres.report import Preparation, build_report, suspicions
-from movie_genres.splits import MIN_FILMS, split_groups
-from movie_genres.text import MIN_WORDS
-from movie_genres.train_only import admit, hold_back, read_train_sources
-from movie_genres.workers import start_workers
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
 

@@ -30,7 +30,7 @@ from benchmarks.machine import describe, machine
 from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 Runs = dict[str, list[dict[str, Any]]]
 """metrics.json and report.json (`data`) of each seed, by variant."""

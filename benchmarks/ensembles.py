@@ -27,7 +27,7 @@ from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.folders import load_model
 from movie_genres.layers import freeze_lower, upper_part
-from movie_genres.prepared_loading import Prepared, load_prepared
+from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits
 from movie_genres.soup import give_weights

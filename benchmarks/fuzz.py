@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from movie_genres.cleaning import Batch, Cleaner, Layout, Recipe
-from movie_genres.fields import DEFAULT_FIELDS, flatten
-from movie_genres.films import collect
+from movie_genres.preparation.cleaning import Batch, Cleaner, Layout, Recipe
+from movie_genres.preparation.fields import DEFAULT_FIELDS, flatten
+from movie_genres.preparation.films import collect
+from movie_genres.preparation.text import clean_text
 from movie_genres.reading.columns import TypeCheck
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
-from movie_genres.text import clean_text
 
 ROOT = Path(__file__).parent.parent
 PIECES = [

@@ -13,7 +13,7 @@ from benchmarks.outcomes import Trained
 from movie_genres.baselines import tfidf_logits
 from movie_genres.devices import default_device, peak_memory_bytes
 from movie_genres.head import LinearHead
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.loading import Prepared
 from movie_genres.probing import fit_probe
 from movie_genres.runtimes import length_sorted_batches
 from movie_genres.scores import mean_average_precision

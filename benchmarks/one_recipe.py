@@ -25,7 +25,7 @@ from benchmarks.stock import EXAMPLE, StockRecipe, dynamic, train_stock
 from movie_genres import devices
 from movie_genres.command_line import exit_code
 from movie_genres.encoder import find_encoder
-from movie_genres.prepared_loading import Prepared, load_prepared
+from movie_genres.preparation.loading import Prepared, load_prepared
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

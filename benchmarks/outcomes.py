@@ -19,7 +19,7 @@ from scipy.special import expit
 from benchmarks.machine import machine, versions
 from movie_genres.files import write_json
 from movie_genres.predictions import Predictions
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.loading import Prepared
 from movie_genres.scores import compute_scores, expected_calibration_error, mean_average_precision
 from movie_genres.thresholds import decide
 from movie_genres.tuning import tune

@@ -17,7 +17,7 @@ from scipy.special import logit
 from benchmarks.outcomes import Trained
 from movie_genres.devices import peak_memory_bytes
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.loading import Prepared
 
 FILMS, STEPS, BATCH = 512, 500, 16
 

@@ -32,7 +32,7 @@ from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
 from movie_genres.devices import choose_precision
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 from movie_genres.runtimes import ONNX_FILES
 from movie_genres.scores import compute_scores
 from movie_genres.stored import Decisions

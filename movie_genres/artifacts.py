@@ -21,11 +21,11 @@ from movie_genres.card import (
     render_card,
     tendencies,
 )
-from movie_genres.fields import TextFields
 from movie_genres.files import write_json
 from movie_genres.mistakes import render_mistakes
 from movie_genres.predictions import Predictions
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.fields import TextFields
+from movie_genres.preparation.loading import Prepared
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.results import Results
 from movie_genres.scores import confusion_counts

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movie_genres.errors import InputError
-from movie_genres.splits import SPLITS
+from movie_genres.preparation.splits import SPLITS
 
 FOLDS = 5
 LISTED = 0.05

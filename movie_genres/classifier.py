@@ -21,7 +21,6 @@ from transformers.utils import cached_file
 
 from movie_genres.devices import choose_precision
 from movie_genres.errors import InputError
-from movie_genres.fields import TextFields
 from movie_genres.folders import (
     LOADING_ERRORS,
     check_model_name,
@@ -30,6 +29,7 @@ from movie_genres.folders import (
     one_line,
     stored_max_length,
 )
+from movie_genres.preparation.fields import TextFields
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 from movie_genres.runtimes import (
     ONNX_FILES,

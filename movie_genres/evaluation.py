@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.baselines import prior_logits, tfidf_logits
 from movie_genres.files import replace_folder, written_whole
 from movie_genres.plots import plot_threshold_sweep
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.loading import Prepared
 from movie_genres.results import Baseline, Results, judge, judge_baseline
 from movie_genres.runtimes import predict_logits
 from movie_genres.stored import Decisions, StoredCalibration, publish_decisions

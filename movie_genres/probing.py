@@ -22,7 +22,7 @@ from movie_genres.devices import autocast, default_device, weights_are_sharded
 from movie_genres.encoder import EncoderName, load_encoder
 from movie_genres.head import LinearHead, captured_features, final_linear, set_head
 from movie_genres.layers import captured_states, upper_part
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.loading import Prepared
 from movie_genres.progress import Pace
 from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits, rows_of_batches, tokens_that_suit

@@ -202,7 +202,7 @@ def stage_dataset(folder: Path, repo_id: str, room: Path) -> Staged:
         InputError: If the folder is not one that prepare_dataset.py wrote.
     """
     # Not above: it imports torch, which publishing a model has no need of in this process.
-    from movie_genres.prepared_loading import load_prepared
+    from movie_genres.preparation.loading import load_prepared
 
     report = load_prepared(folder).report
     left_out = _copy(_files_in(folder), DATASET_FILES, room / repo_id)

@@ -21,7 +21,7 @@ from movie_genres.encoder import EncoderName
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.head import LinearHead
-from movie_genres.prepared_loading import Prepared
+from movie_genres.preparation.loading import Prepared
 from movie_genres.soup import MemberFolder
 
 _COMPUTING = ("torch", "transformers", "accelerate", "scikit-learn")

@@ -19,7 +19,7 @@ from movie_genres.embeddings import WINDOW, embed_whole
 from movie_genres.encoder import LoadedEncoder
 from movie_genres.head import set_head
 from movie_genres.layers import freeze_lower
-from movie_genres.prepared_loading import Prepared, notes_on_genres
+from movie_genres.preparation.loading import Prepared, notes_on_genres
 from movie_genres.probing import make_probe, plan_first_pass
 from movie_genres.run import RunFolder
 from movie_genres.states import PAD_TO_MULTIPLE_OF, FilmStates, collate_states

@@ -20,7 +20,7 @@ import yaml
 from movie_genres.classifier import GenreClassifier, Prediction
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
-from movie_genres.text import clean_text, compose_text, plot_defect
+from movie_genres.preparation.text import clean_text, compose_text, plot_defect
 
 try:
     import gradio as gr

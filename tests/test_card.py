@@ -22,7 +22,7 @@ from movie_genres.card import (
 )
 from movie_genres.card_reading import card_code, published_card, stale_figures
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 
 @pytest.fixture

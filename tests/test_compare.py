@@ -32,7 +32,7 @@ from benchmarks.stock import EXAMPLE, dynamic, train_stock
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.head import LinearHead
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 from movie_genres.scores import SCORE_NAMES, compute_scores
 
 SETTINGS = Settings("films.csv", "default", 128, 10, [])

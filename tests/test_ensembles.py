@@ -13,7 +13,7 @@ import finetune
 from benchmarks.comparison import Comparison
 from benchmarks.ensembles import OURS, mean, member_logits, render
 from movie_genres.folders import load_model
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 from movie_genres.runtimes import predict_logits
 from movie_genres.stored import undo_calibration
 

@@ -16,7 +16,7 @@ from movie_genres.errors import InputError
 from movie_genres.folders import load_model
 from movie_genres.objectives import OBJECTIVES
 from movie_genres.predictions import Predictions
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 from movie_genres.runtimes import predict_logits
 from movie_genres.scores import compute_scores
 from movie_genres.stored import StoredCalibration, label_names

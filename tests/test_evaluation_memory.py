@@ -20,7 +20,7 @@ from metrics import GenreMetrics
 from movie_genres import runtimes
 from movie_genres.arguments import parse_finetune_args
 from movie_genres.batches import tokenize
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 Build = Callable[..., finetune.GenreTrainer]
 

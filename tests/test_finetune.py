@@ -21,7 +21,7 @@ from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.objectives import OBJECTIVES
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 from movie_genres.scores import SCORE_NAMES
 from movie_genres.thresholds import decide
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import learning_curve
 from benchmarks.learning_curve import cut, draw, render
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 
 def test_a_larger_part_holds_the_smaller_ones_and_is_judged_by_the_same_films(

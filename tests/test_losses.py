@@ -23,7 +23,7 @@ from movie_genres.losses import (
     restore_unknown,
     weighted_bce_sum,
 )
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 
 def test_weights_by_hand() -> None:

@@ -17,9 +17,9 @@ from datasets import load_dataset
 
 import prepare_dataset
 from movie_genres.command_line import dashes
-from movie_genres.duplicates import text_key
-from movie_genres.prepared_loading import load_prepared
-from movie_genres.splits import SPLITS
+from movie_genres.preparation.duplicates import text_key
+from movie_genres.preparation.loading import load_prepared
+from movie_genres.preparation.splits import SPLITS
 
 
 def test_every_row_is_kept_or_rejected_with_a_reason(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from conftest import made_up_films, prepare, write_csv
 
 import prepare_dataset
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 
 def test_the_columns_that_were_read_are_told(

@@ -11,7 +11,7 @@ from conftest import made_up_films, prepare, write_csv
 import prepare_dataset
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from datasets import Features, List, Value
 
 import prepare_dataset
 from movie_genres.errors import InputError
-from movie_genres.prepared import parquet_schema
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
+from movie_genres.preparation.prepared import parquet_schema
 
 
 def test_several_sources_become_one_and_keep_their_origin(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, PublishError
 from movie_genres.gate import Place
 from movie_genres.hub import HubTarget, take_hub_target
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 
 NAME = "tester/movie-genres"
 

@@ -28,7 +28,7 @@ from movie_genres.checkpoints import (
 from movie_genres.command_line import EXIT_FAILURE, exit_code
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
-from movie_genres.prepared_loading import load_prepared, notes_on_genres
+from movie_genres.preparation.loading import load_prepared, notes_on_genres
 from movie_genres.run import RunFolder
 
 Arguments = Callable[..., list[str]]

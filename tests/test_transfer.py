@@ -9,8 +9,8 @@ import pytest
 from conftest import made_up_films, prepare, write_csv
 
 from benchmarks import transfer
-from movie_genres.prepared_loading import load_prepared
-from movie_genres.splits import SPLITS
+from movie_genres.preparation.loading import load_prepared
+from movie_genres.preparation.splits import SPLITS
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import finetune
 from movie_genres.baselines import prior_logits, tfidf_logits
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
 from movie_genres.predictions import Predictions
-from movie_genres.prepared_loading import load_prepared
+from movie_genres.preparation.loading import load_prepared
 from movie_genres.probing import fit_probe
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from movie_genres.workers import start_workers
+from movie_genres.preparation.workers import start_workers
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # A preparation whose batches take two seconds, so that it can be stopped at work.
 STUCK = """
-import sys, time, movie_genres.cleaning as cleaning, prepare_dataset
+import sys, time, movie_genres.preparation.cleaning as cleaning, prepare_dataset
 from movie_genres.command_line import exit_code
 def wait(batch): print("at work", flush=True); time.sleep(2)
 cleaning._clean = wait

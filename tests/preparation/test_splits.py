@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
-from movie_genres.duplicates import same_film_groups, text_key
-from movie_genres.splits import HELD_OUT, SPLITS, split_groups
+from movie_genres.preparation.duplicates import same_film_groups, text_key
+from movie_genres.preparation.splits import HELD_OUT, SPLITS, split_groups
 
 
 def test_rows_that_share_any_key_are_one_group_also_through_others() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from movie_genres.duplicates import WordHashes, id_key, key_hash, plot_bands
-from movie_genres.fields import DEFAULT_FIELDS, TextFields, flatten
+from movie_genres.preparation.duplicates import WordHashes, id_key, key_hash, plot_bands
+from movie_genres.preparation.fields import DEFAULT_FIELDS, TextFields, flatten
+from movie_genres.preparation.text import clean_texts, plot_defect
 from movie_genres.reading.columns import PLOT, TITLE, TypeCheck
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader, Labels
 from movie_genres.reading.records import Malformed, Record
-from movie_genres.text import clean_texts, plot_defect
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3

@@ -12,11 +12,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from movie_genres.defaults import encoder_tokenizer
-from movie_genres.duplicates import in_order
-from movie_genres.fields import TextFields
-from movie_genres.films import REPEATED, Films
+from movie_genres.preparation.duplicates import in_order
+from movie_genres.preparation.fields import TextFields
+from movie_genres.preparation.films import REPEATED, Films
+from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.sources import Source
-from movie_genres.splits import SPLITS
 
 MAX_LENGTH = 256
 """The default cut of finetune.py, in tokens."""

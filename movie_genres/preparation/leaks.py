@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from movie_genres.fields import named_genres
+from movie_genres.preparation.fields import named_genres
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases, GenreReader
 from movie_genres.reading.sources import Source

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from movie_genres.duplicates import nearly_equal_pairs, same_film_groups
 from movie_genres.errors import InputError
-from movie_genres.films import REPEATED, Films
+from movie_genres.preparation.duplicates import nearly_equal_pairs, same_film_groups
+from movie_genres.preparation.films import REPEATED, Films
+from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.sources import Asked, Source, read_sources
-from movie_genres.splits import SPLITS
 
 STANDS_IN_SOURCE = "its plot stands in --source"
 MAYBE_HELD_OUT = "has the id or title of a film of validation or test"

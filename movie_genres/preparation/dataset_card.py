@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from matplotlib.figure import Figure
 
-from movie_genres import data_plots
-from movie_genres.fields import TextFields
 from movie_genres.figure_style import ORANGE
+from movie_genres.preparation import data_plots
+from movie_genres.preparation.fields import TextFields
+from movie_genres.preparation.report import MAX_LENGTH, suspicions
 from movie_genres.reading.columns import TITLE
-from movie_genres.report import MAX_LENGTH, suspicions
 
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
 """Those that take the longest come first."""

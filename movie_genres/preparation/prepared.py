@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movie_genres.films import RARE, Films, read_shard
-from movie_genres.splits import SPLITS
+from movie_genres.preparation.films import RARE, Films, read_shard
+from movie_genres.preparation.splits import SPLITS
 
 _REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
 """Columns that a dictionary shortens; for the others, to try one takes half of the time."""

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from movie_genres import text as text_module
-from movie_genres.cleaning import (
+from movie_genres.errors import InputError
+from movie_genres.preparation import text as text_module
+from movie_genres.preparation.cleaning import (
     Batch,
     Cleaner,
     Layout,
@@ -23,16 +24,15 @@ from movie_genres.cleaning import (
     clean_batches,
     load_recipe,
 )
-from movie_genres.errors import InputError
-from movie_genres.fields import DEFAULT_FIELDS, flatten
-from movie_genres.films import collect
+from movie_genres.preparation.fields import DEFAULT_FIELDS, flatten
+from movie_genres.preparation.films import collect
+from movie_genres.preparation.text import RULES, clean_and_tell, clean_text, clean_texts
+from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import TypeCheck
 from movie_genres.reading.delimited import DelimitedTable
 from movie_genres.reading.encodings import Encoding
 from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
 from movie_genres.reading.records import Malformed
-from movie_genres.text import RULES, clean_and_tell, clean_text, clean_texts
-from movie_genres.workers import start_workers
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)

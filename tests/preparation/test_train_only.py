@@ -11,8 +11,8 @@ import pytest
 from conftest import made_up_films, prepare, write_csv
 
 from movie_genres.errors import InputError
-from movie_genres.prepared_loading import load_prepared
-from movie_genres.train_only import MAYBE_HELD_OUT, OTHER_GENRES, STANDS_IN_SOURCE
+from movie_genres.preparation.loading import load_prepared
+from movie_genres.preparation.train_only import MAYBE_HELD_OUT, OTHER_GENRES, STANDS_IN_SOURCE
 
 COLUMNS = ["id", "title", "text", "genres", "labels"]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_genres.duplicates import (
+from movie_genres.preparation.duplicates import (
     BANDS,
     NEARLY_EQUAL,
     WordHashes,
@@ -99,7 +99,7 @@ def test_words_are_hashed_as_if_one_by_one(texts: list[str]) -> None:
     ]
     assert found.hashes.tolist() == expected
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("movie_genres.duplicates._BLOCK", 5)  # however little is hashed at once
+        patch.setattr("movie_genres.preparation.duplicates._BLOCK", 5)  # hashed at once
         assert WordHashes.of(texts).hashes.tolist() == expected
     keys = found.keys().tolist()
     for (a, first), (b, second) in itertools.combinations(zip(keys, texts, strict=True), 2):
