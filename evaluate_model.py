@@ -30,7 +30,7 @@ from movie_genres.evaluation import (
     save_model,
     tune_and_judge,
 )
-from movie_genres.folders import load_model, stored_max_length
+from movie_genres.model.folders import load_model, stored_max_length
 from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
 from movie_genres.preparation.fields import TextFields

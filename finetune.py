@@ -32,7 +32,6 @@ from transformers import (
 )
 
 from metrics import LOGGED, GenreMetrics
-from movie_genres import devices
 from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.artifacts import closing_words, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
@@ -43,11 +42,18 @@ from movie_genres.checkpoints import (
     remove_damaged,
 )
 from movie_genres.command_line import exit_code
-from movie_genres.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder, whole_model
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation import judge_baselines, tune_and_judge
 from movie_genres.hub import Repository, take_hub_target
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
+from movie_genres.model import devices
+from movie_genres.model.encoder import (
+    EncoderName,
+    LoadedEncoder,
+    find_encoder,
+    load_encoder,
+    whole_model,
+)
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.probing import probe_logits
 from movie_genres.provenance import model_facts, run_facts, training_facts

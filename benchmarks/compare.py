@@ -28,8 +28,8 @@ from benchmarks.compare_report import render
 from benchmarks.comparison import TITLES, Comparison, Settings
 from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import EXIT_FAILURE, dashes, exit_code
-from movie_genres.encoder import DEFAULT_ENCODER, find_encoder
 from movie_genres.errors import InputError
+from movie_genres.model.encoder import DEFAULT_ENCODER, find_encoder
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_RECIPES = ("stock", "tuned", "tfidf", "embeddings", "ours")

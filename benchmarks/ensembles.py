@@ -25,8 +25,8 @@ from benchmarks.outcomes import Trained, judge_recipe
 from movie_genres.calibration import choose_calibration
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
-from movie_genres.folders import load_model
-from movie_genres.layers import freeze_lower, upper_part
+from movie_genres.model.folders import load_model
+from movie_genres.model.layers import freeze_lower, upper_part
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.run import RunFolder
 from movie_genres.runtimes import predict_logits

@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from benchmarks.outcomes import Trained
 from movie_genres.baselines import tfidf_logits
-from movie_genres.devices import default_device, peak_memory_bytes
-from movie_genres.head import LinearHead
+from movie_genres.model.devices import default_device, peak_memory_bytes
+from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
 from movie_genres.probing import fit_probe
 from movie_genres.runtimes import length_sorted_batches

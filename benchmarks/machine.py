@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from movie_genres.devices import choose_precision
+from movie_genres.model.devices import choose_precision
 
 PACKAGES = (
     "torch", "transformers", "datasets", "accelerate", "scikit-learn", "numpy", "scipy",

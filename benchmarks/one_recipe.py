@@ -22,9 +22,9 @@ from benchmarks.ours import train_ours
 from benchmarks.outcomes import Trained
 from benchmarks.setfit_recipe import fit_setfit
 from benchmarks.stock import EXAMPLE, StockRecipe, dynamic, train_stock
-from movie_genres import devices
 from movie_genres.command_line import exit_code
-from movie_genres.encoder import find_encoder
+from movie_genres.model import devices
+from movie_genres.model.encoder import find_encoder
 from movie_genres.preparation.loading import Prepared, load_prepared
 
 

@@ -10,8 +10,8 @@ from scipy.special import expit
 
 from benchmarks.commands import call
 from benchmarks.outcomes import Point, Trained
-from movie_genres.encoder import find_encoder
-from movie_genres.folders import load_model
+from movie_genres.model.encoder import find_encoder
+from movie_genres.model.folders import load_model
 from movie_genres.preparation.loading import Prepared
 from movie_genres.probing import probe_logits
 from movie_genres.run import RunFolder

@@ -15,8 +15,8 @@ from datasets import Dataset
 from scipy.special import logit
 
 from benchmarks.outcomes import Trained
-from movie_genres.devices import peak_memory_bytes
 from movie_genres.errors import InputError
+from movie_genres.model.devices import peak_memory_bytes
 from movie_genres.preparation.loading import Prepared
 
 FILMS, STEPS, BATCH = 512, 500, 16

@@ -1,8 +1,8 @@
 """Calibration: an affine map of each genre's logit, fitted on validation.
 
 Probabilities are sigmoid(slope * logit + shift). The map can be folded into the final Linear
-(movie_genres/head.py), so that plain `pipeline` gives calibrated probabilities. Cells whose label
-is NaN (unknown) count in nothing.
+(movie_genres/model/head.py), so that plain `pipeline` gives calibrated probabilities. Cells
+whose label is NaN (unknown) count in nothing.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
-from movie_genres.devices import choose_precision
 from movie_genres.errors import InputError
-from movie_genres.folders import (
+from movie_genres.model.devices import choose_precision
+from movie_genres.model.folders import (
     LOADING_ERRORS,
     check_model_name,
     check_tokenizer,

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.card import insert_onnx
 from movie_genres.errors import InputError
 from movie_genres.files import replace_folder, write_json
-from movie_genres.folders import stored_max_length
+from movie_genres.model.folders import stored_max_length
 from movie_genres.predictions import Predictions
 from movie_genres.runtimes import ONNX_FILES, ONNX_REQUIREMENTS, OnnxRuntime, compute_logits
 from movie_genres.scores import compute_scores

@@ -184,7 +184,7 @@ def stage_run(run: Path, repo_id: str, room: Path, *, onnx: bool = False) -> Sta
 
 def _add_onnx(folder: Path, run: Path, repo_id: str) -> None:
     # Not above: torch and ONNX Runtime, which publishing has no need of without these files.
-    from movie_genres.folders import load_model
+    from movie_genres.model.folders import load_model
     from movie_genres.onnx_export import add_onnx
     from movie_genres.predictions import Predictions
 

@@ -19,9 +19,9 @@ import torch
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.cpu import tune_for_cpu
-from movie_genres.devices import autocast
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
+from movie_genres.model.devices import autocast
 from movie_genres.stored import label_names
 
 BATCH_TOKENS = {"cpu": 1024}

@@ -17,7 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from movie_genres.affine import AffineMap
 from movie_genres.errors import InputError
-from movie_genres.head import fold_affine
+from movie_genres.model.head import fold_affine
 from movie_genres.thresholds import decide
 
 if TYPE_CHECKING:  # it brings scikit-learn, which reading a model has no need of

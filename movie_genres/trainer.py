@@ -18,7 +18,7 @@ from movie_genres.batches import LengthGroupedSampler, token_lengths
 from movie_genres.callbacks import EpochOfSampler
 from movie_genres.files import written_whole
 from movie_genres.losses import UNKNOWN
-from movie_genres.states import FilmStates
+from movie_genres.model.states import FilmStates
 
 
 class FilmTrainer(Trainer):

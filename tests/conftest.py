@@ -78,7 +78,7 @@ def one_thread() -> Iterator[None]:
     """A model of a few kilobytes is slower on several threads than on one."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("movie_genres.devices.use_all_cores", lambda local_processes: None)
+        patch.setattr("movie_genres.model.devices.use_all_cores", lambda local_processes: None)
         yield
 
 

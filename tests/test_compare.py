@@ -31,7 +31,7 @@ from benchmarks.outcomes import Trained, judge_recipe
 from benchmarks.stock import EXAMPLE, dynamic, train_stock
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
-from movie_genres.head import LinearHead
+from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.scores import SCORE_NAMES, compute_scores
 

@@ -13,7 +13,7 @@ import pytest
 import evaluate_model
 from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
-from movie_genres.folders import load_model
+from movie_genres.model.folders import load_model
 from movie_genres.objectives import OBJECTIVES
 from movie_genres.predictions import Predictions
 from movie_genres.preparation.loading import load_prepared

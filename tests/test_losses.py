@@ -15,14 +15,14 @@ from finetune import GenreTrainer
 from metrics import GenreMetrics
 from movie_genres.arguments import FinetuneArguments
 from movie_genres.batches import tokenize
-from movie_genres.encoder import EncoderName, load_encoder
-from movie_genres.head import final_linear
 from movie_genres.losses import (
     MAX_POS_WEIGHT,
     positive_weights,
     restore_unknown,
     weighted_bce_sum,
 )
+from movie_genres.model.encoder import EncoderName, load_encoder
+from movie_genres.model.head import final_linear
 from movie_genres.preparation.loading import load_prepared
 
 

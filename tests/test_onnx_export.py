@@ -24,7 +24,7 @@ from movie_genres import onnx_export
 from movie_genres.card import insert_onnx
 from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
-from movie_genres.folders import load_model
+from movie_genres.model.folders import load_model
 from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
 from movie_genres.runtimes import ONNX_REQUIREMENTS, OnnxRuntime, compute_logits

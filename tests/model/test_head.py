@@ -9,7 +9,7 @@ from encoders import MAKERS
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from movie_genres.head import captured_features, final_linear, fold_affine, set_head
+from movie_genres.model.head import captured_features, final_linear, fold_affine, set_head
 from movie_genres.probing import fit_probe
 
 

@@ -12,7 +12,7 @@ import torch
 
 import finetune
 from movie_genres.errors import TrainingError
-from movie_genres.states import FilmStates, RowsFile, collate_states, fits_on_disk
+from movie_genres.model.states import FilmStates, RowsFile, collate_states, fits_on_disk
 
 Arguments = Callable[..., list[str]]
 

@@ -7,8 +7,8 @@ import torch
 from encoders import MAKERS
 from transformers import PreTrainedModel
 
-from movie_genres.head import final_linear
-from movie_genres.layers import (
+from movie_genres.model.head import final_linear
+from movie_genres.model.layers import (
     FirstPositionLayer,
     captured_states,
     find_stack,

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForSequenceClassification
 
-from movie_genres.attention import attend_in_float32, fused_attention
+from movie_genres.model.attention import attend_in_float32, fused_attention
 
 
 def made(*shape: int) -> torch.Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from movie_genres.attention import fused_attention
 from movie_genres.errors import InputError
+from movie_genres.model.attention import fused_attention
 
 _UNSUPPORTED = (AttributeError, IndexError, RuntimeError, StopIteration, TypeError, ValueError)
 """What a model raises that cannot run without its embeddings and lower layers."""

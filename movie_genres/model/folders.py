@@ -15,8 +15,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from movie_genres.devices import default_device
 from movie_genres.errors import InputError
+from movie_genres.model.devices import default_device
 
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
