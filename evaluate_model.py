@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.arguments import check_objective
 from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.command_line import dashes, exit_code
+from movie_genres.decisions.stored import label_names, undo_calibration
 from movie_genres.errors import InputError
 from movie_genres.evaluation import (
     judge_as_stored,
@@ -35,7 +36,6 @@ from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.predictions import Predictions
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared, load_prepared
-from movie_genres.stored import label_names, undo_calibration
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

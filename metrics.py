@@ -22,11 +22,15 @@ import numpy as np
 from scipy.special import expit
 
 from movie_genres.command_line import dashes, exit_code
-from movie_genres.intervals import LEVEL, N_RESAMPLES, Difference
+from movie_genres.decisions.intervals import LEVEL, N_RESAMPLES, Difference
+from movie_genres.decisions.scores import compute_scores, confusion_counts
+from movie_genres.decisions.thresholds import (
+    decide,
+    search_global_threshold,
+    search_label_thresholds,
+)
 from movie_genres.losses import restore_unknown
 from movie_genres.predictions import Predictions, compare
-from movie_genres.scores import compute_scores, confusion_counts
-from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
 LOGGED = (
     "average_precision_macro",

@@ -24,12 +24,16 @@ from scipy.stats import spearmanr
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks.commands import call
-from movie_genres.calibration import choose_calibration, cross_entropy, fit_map
+from movie_genres.decisions.calibration import choose_calibration, cross_entropy, fit_map
+from movie_genres.decisions.scores import compute_scores, expected_calibration_error
+from movie_genres.decisions.thresholds import (
+    decide,
+    search_global_threshold,
+    search_label_thresholds,
+)
 from movie_genres.losses import positive_weights
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.runtimes import predict_logits
-from movie_genres.scores import compute_scores, expected_calibration_error
-from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
 
 WEIGHTS = ("none", "sqrt", "balanced")
 EPOCHS = 5

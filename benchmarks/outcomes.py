@@ -17,12 +17,16 @@ import numpy as np
 from scipy.special import expit
 
 from benchmarks.machine import machine, versions
+from movie_genres.decisions.scores import (
+    compute_scores,
+    expected_calibration_error,
+    mean_average_precision,
+)
+from movie_genres.decisions.thresholds import decide
+from movie_genres.decisions.tuning import tune
 from movie_genres.files import write_json
 from movie_genres.predictions import Predictions
 from movie_genres.preparation.loading import Prepared
-from movie_genres.scores import compute_scores, expected_calibration_error, mean_average_precision
-from movie_genres.thresholds import decide
-from movie_genres.tuning import tune
 
 OWN_OBJECTIVES = ("f1_macro", "subset_accuracy")
 """Besides micro-F1, thresholds are tuned for each of these, and it is scored under them."""

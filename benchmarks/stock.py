@@ -30,10 +30,10 @@ from transformers import (
 )
 
 from benchmarks.outcomes import Point, Trained
+from movie_genres.decisions.scores import mean_average_precision
 from movie_genres.model.devices import peak_memory_bytes
 from movie_genres.preparation.loading import Prepared
 from movie_genres.runtimes import predict_logits
-from movie_genres.scores import mean_average_precision
 
 SCORE = "average_precision_macro"
 

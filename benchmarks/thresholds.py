@@ -18,7 +18,11 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import f1_score
 
-from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
+from movie_genres.decisions.thresholds import (
+    decide,
+    search_global_threshold,
+    search_label_thresholds,
+)
 
 GRID = np.linspace(0.05, 0.95, 19)
 Found = tuple[float, np.ndarray]

@@ -21,6 +21,7 @@ from movie_genres.card import (
     render_card,
     tendencies,
 )
+from movie_genres.decisions.scores import confusion_counts
 from movie_genres.files import write_json
 from movie_genres.mistakes import render_mistakes
 from movie_genres.predictions import Predictions
@@ -28,7 +29,6 @@ from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.results import Results
-from movie_genres.scores import confusion_counts
 
 _TABLE_COLUMNS = {
     "f1_micro": "F1 micro",

@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
+from movie_genres.decisions.stored import Decisions
 from movie_genres.errors import InputError
 from movie_genres.model.devices import choose_precision
 from movie_genres.model.folders import (
@@ -39,7 +40,6 @@ from movie_genres.runtimes import (
     check_onnxruntime,
     compute_logits,
 )
-from movie_genres.stored import Decisions
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from movie_genres.card_reading import card_code, stale_figures
+from movie_genres.decisions.scores import confusion_counts
+from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
-from movie_genres.scores import confusion_counts
-from movie_genres.thresholds import decide
 
 TOLERANCE = 1e-5
 """Of probabilities; a decision whose probability is that near to its threshold is a tie."""

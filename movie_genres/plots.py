@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
-from movie_genres.scores import (
+from movie_genres.decisions.scores import (
     calibration_bins,
     co_confusion,
     confusion_counts,
     expected_calibration_error,
 )
+from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
 
 
 def plot_confusion_matrices(

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from movie_genres.decisions.intervals import Difference, paired_differences
 from movie_genres.errors import InputError
-from movie_genres.intervals import Difference, paired_differences
 
 _ARRAYS = ("y_true", "probabilities", "y_pred")
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from movie_genres.intervals import (
+from movie_genres.decisions.intervals import (
     PER_LABEL,
     Intervals,
     bootstrap_intervals,
     paired_differences,
 )
-from movie_genres.scores import (
+from movie_genres.decisions.scores import (
     average_precision_per_label,
     brier_decomposition,
     brier_score,
@@ -23,8 +23,8 @@ from movie_genres.scores import (
     expected_calibration_error,
     log_loss,
 )
-from movie_genres.stored import StoredCalibration
-from movie_genres.tuning import ThresholdSets, tune
+from movie_genres.decisions.stored import StoredCalibration
+from movie_genres.decisions.tuning import ThresholdSets, tune
 
 
 @dataclass(frozen=True)

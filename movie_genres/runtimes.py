@@ -19,10 +19,10 @@ import torch
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.cpu import tune_for_cpu
+from movie_genres.decisions.stored import label_names
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
 from movie_genres.model.devices import autocast
-from movie_genres.stored import label_names
 
 BATCH_TOKENS = {"cpu": 1024}
 """Tokens of a batch, padding included. What 1,024 of them make between two layers stays in the

@@ -15,7 +15,7 @@ from scipy.special import expit
 from sklearn.model_selection import KFold
 
 from movie_genres.baselines import tfidf_logits
-from movie_genres.calibration import choose_calibration, cross_entropy
+from movie_genres.decisions.calibration import choose_calibration, cross_entropy
 from movie_genres.losses import UNKNOWN
 from movie_genres.probing import fit_probe
 

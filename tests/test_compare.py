@@ -29,11 +29,11 @@ from benchmarks.one_recipe import stock_recipe
 from benchmarks.ours import evaluation_curve
 from benchmarks.outcomes import Trained, judge_recipe
 from benchmarks.stock import EXAMPLE, dynamic, train_stock
+from movie_genres.decisions.scores import SCORE_NAMES, compute_scores
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.scores import SCORE_NAMES, compute_scores
 
 SETTINGS = Settings("films.csv", "default", 128, 10, [])
 

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 import finetune
 from benchmarks.comparison import Comparison
 from benchmarks.ensembles import OURS, mean, member_logits, render
+from movie_genres.decisions.stored import undo_calibration
 from movie_genres.model.folders import load_model
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.runtimes import predict_logits
-from movie_genres.stored import undo_calibration
 
 
 def test_logits_of_a_training_are_of_its_own_weights(

@@ -19,11 +19,11 @@ import finetune
 import predict
 from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
+from movie_genres.decisions.objectives import OBJECTIVES
+from movie_genres.decisions.scores import SCORE_NAMES
+from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
-from movie_genres.objectives import OBJECTIVES
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.scores import SCORE_NAMES
-from movie_genres.thresholds import decide
 
 Arguments = Callable[..., list[str]]
 

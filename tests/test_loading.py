@@ -11,10 +11,10 @@ import pytest
 from datasets import Dataset
 
 from movie_genres.batches import LengthGroupedSampler
+from movie_genres.decisions.stored import label_fingerprint
 from movie_genres.errors import InputError
 from movie_genres.losses import UNKNOWN
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.stored import label_fingerprint
 from movie_genres.trainer import with_filler
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, 1003)

@@ -9,8 +9,8 @@ from conftest import ROOT
 from scipy.special import expit
 
 from metrics import GenreMetrics
-from movie_genres.scores import compute_scores
-from movie_genres.thresholds import decide
+from movie_genres.decisions.scores import compute_scores
+from movie_genres.decisions.thresholds import decide
 
 RNG = np.random.default_rng(0)
 Y_TRUE = (RNG.random((50, 3)) < 0.4).astype(int)

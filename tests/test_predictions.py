@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import metrics
+from movie_genres.decisions.intervals import paired_differences
 from movie_genres.errors import InputError
-from movie_genres.intervals import paired_differences
 from movie_genres.predictions import Predictions, compare
 
 RNG = np.random.default_rng(0)

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movie_genres.objectives import objective_value
-from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
+from movie_genres.decisions.objectives import objective_value
+from movie_genres.decisions.thresholds import (
+    decide,
+    search_global_threshold,
+    search_label_thresholds,
+)
 
 POLICIES = ("fixed_0.5", "global", "per_genre", "shrunk")
 

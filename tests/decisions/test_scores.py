@@ -15,7 +15,7 @@ from sklearn.metrics import (
 )
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from movie_genres.scores import (
+from movie_genres.decisions.scores import (
     SCORE_NAMES,
     average_precision_per_label,
     brier_decomposition,

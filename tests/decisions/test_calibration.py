@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from movie_genres.calibration import METHODS, choose_calibration, cross_entropy, fit_map
+from movie_genres.decisions.calibration import METHODS, choose_calibration, cross_entropy, fit_map
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(-1, 2, (4000, 3))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movie_genres.objectives import Counts, Objective, find_objective
+from movie_genres.decisions.objectives import Counts, Objective, find_objective
 
 
 def decide(

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import PretrainedConfig, PreTrainedModel
 
-from movie_genres.affine import AffineMap
+from movie_genres.decisions.affine import AffineMap
+from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
 from movie_genres.model.head import fold_affine
-from movie_genres.thresholds import decide
 
 if TYPE_CHECKING:  # it brings scikit-learn, which reading a model has no need of
-    from movie_genres.tuning import Tuned
+    from movie_genres.decisions.tuning import Tuned
 
 
 def label_fingerprint(labels: Sequence[str]) -> str:

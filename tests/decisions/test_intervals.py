@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from movie_genres.intervals import (
+from movie_genres.decisions.intervals import (
     HEADLINES,
     PER_LABEL,
     _resampled,
@@ -12,7 +12,7 @@ from movie_genres.intervals import (
     paired_differences,
     resample_weights,
 )
-from movie_genres.scores import compute_scores
+from movie_genres.decisions.scores import compute_scores
 
 RNG = np.random.default_rng(0)
 Y_TRUE = (RNG.random((60, 4)) < 0.4).astype(int)

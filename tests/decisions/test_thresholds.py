@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from movie_genres.objectives import OBJECTIVES, objective_value
-from movie_genres.thresholds import decide, search_global_threshold, search_label_thresholds
+from movie_genres.decisions.objectives import OBJECTIVES, objective_value
+from movie_genres.decisions.thresholds import (
+    decide,
+    search_global_threshold,
+    search_label_thresholds,
+)
 
 REFERENCE = {
     "f1_micro": lambda t, p: f1_score(t, p, average="micro", zero_division=0),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from movie_genres.objectives import objective_value
-from movie_genres.policies import POLICIES, choose_policy, tune_policies
-from movie_genres.thresholds import decide
+from movie_genres.decisions.objectives import objective_value
+from movie_genres.decisions.policies import POLICIES, choose_policy, tune_policies
+from movie_genres.decisions.thresholds import decide
 
 
 def test_the_fitted_policies_beat_half_on_the_rows_they_were_fitted_on() -> None:

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 from sklearn.model_selection import KFold
 
-from movie_genres.affine import AffineMap
+from movie_genres.decisions.affine import AffineMap
 
 METHODS = ("none", "temperature", "affine")
 N_FOLDS = 5

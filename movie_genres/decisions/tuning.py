@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from movie_genres.calibration import (
+from movie_genres.decisions.calibration import (
     CalibrationChoice,
     choose_calibration,
     fit_map,
     validation_folds,
 )
-from movie_genres.objectives import OBJECTIVES
-from movie_genres.policies import PolicyChoice, choose_policy, tune_policies
-from movie_genres.scores import compute_scores
-from movie_genres.thresholds import decide
+from movie_genres.decisions.objectives import OBJECTIVES
+from movie_genres.decisions.policies import PolicyChoice, choose_policy, tune_policies
+from movie_genres.decisions.scores import compute_scores
+from movie_genres.decisions.thresholds import decide
 
 
 @dataclass(frozen=True)
