@@ -21,11 +21,11 @@ from pathlib import Path
 
 import transformers
 
-from movie_genres.bulk import open_films, predict_file
-from movie_genres.classifier import GenreClassifier, Prediction, check_precision
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
-from movie_genres.prediction_files import SUFFIXES
+from movie_genres.inference.bulk import open_films, predict_file
+from movie_genres.inference.classifier import GenreClassifier, Prediction, check_precision
+from movie_genres.inference.prediction_files import SUFFIXES
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.signals import StoppedError
 

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from benchmarks.made_up_films import write_films
 from benchmarks.scale import ROOT, resident_bytes
 from benchmarks.soak import make_encoder
-from movie_genres.bulk import open_films
+from movie_genres.inference.bulk import open_films
 from movie_genres.reading.columns import PLOT, TITLE
 
 SMALL = 20_000

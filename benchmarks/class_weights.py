@@ -31,9 +31,9 @@ from movie_genres.decisions.thresholds import (
     search_global_threshold,
     search_label_thresholds,
 )
+from movie_genres.inference.runtimes import predict_logits
 from movie_genres.losses import positive_weights
 from movie_genres.preparation.loading import Prepared, load_prepared
-from movie_genres.runtimes import predict_logits
 
 WEIGHTS = ("none", "sqrt", "balanced")
 EPOCHS = 5

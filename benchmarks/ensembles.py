@@ -26,11 +26,11 @@ from movie_genres.command_line import exit_code
 from movie_genres.decisions.calibration import choose_calibration
 from movie_genres.decisions.stored import undo_calibration
 from movie_genres.errors import InputError
+from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.folders import load_model
 from movie_genres.model.layers import freeze_lower, upper_part
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.run import RunFolder
-from movie_genres.runtimes import predict_logits
 from movie_genres.soup import give_weights
 
 OURS = "averaged weights: this project, one model"

@@ -12,11 +12,11 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from benchmarks.outcomes import Trained
 from movie_genres.baselines import tfidf_logits
 from movie_genres.decisions.scores import mean_average_precision
+from movie_genres.inference.runtimes import length_sorted_batches
 from movie_genres.model.devices import default_device, peak_memory_bytes
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
 from movie_genres.probing import fit_probe
-from movie_genres.runtimes import length_sorted_batches
 
 INVERSE_PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """`C` on standardised embeddings; validation chooses."""

@@ -12,12 +12,12 @@ from benchmarks.commands import call
 from benchmarks.outcomes import Point, Trained
 from movie_genres.decisions.scores import mean_average_precision
 from movie_genres.decisions.stored import undo_calibration
+from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.encoder import find_encoder
 from movie_genres.model.folders import load_model
 from movie_genres.preparation.loading import Prepared
 from movie_genres.probing import probe_logits
 from movie_genres.run import RunFolder
-from movie_genres.runtimes import predict_logits
 
 
 def train_ours(

@@ -31,9 +31,9 @@ from transformers import (
 
 from benchmarks.outcomes import Point, Trained
 from movie_genres.decisions.scores import mean_average_precision
+from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.devices import peak_memory_bytes
 from movie_genres.preparation.loading import Prepared
-from movie_genres.runtimes import predict_logits
 
 SCORE = "average_precision_macro"
 

@@ -27,15 +27,15 @@ import torch
 import transformers
 from transformers import pipeline
 
-from movie_genres.bulk import CHUNK_ROWS
-from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
 from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.stored import Decisions
 from movie_genres.errors import InputError
+from movie_genres.inference.bulk import CHUNK_ROWS
+from movie_genres.inference.classifier import GenreClassifier
+from movie_genres.inference.runtimes import ONNX_FILES
 from movie_genres.model.devices import choose_precision
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.runtimes import ONNX_FILES
 
 WARM_UP = 20
 Way = Callable[[Sequence[str]], np.ndarray]

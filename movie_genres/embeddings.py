@@ -9,9 +9,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.errors import InputError
+from movie_genres.inference.runtimes import TEXTS_AT_ONCE, rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast
 from movie_genres.progress import Pace
-from movie_genres.runtimes import TEXTS_AT_ONCE, rows_of_batches, tokens_that_suit
 
 WINDOW = 256
 """Tokens that are read in one piece."""

@@ -18,6 +18,7 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 from movie_genres.arguments import ProjectArguments
 from movie_genres.batches import token_lengths
 from movie_genres.checkpoints import is_intact, write_manifest
+from movie_genres.inference.runtimes import predict_logits, rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast, default_device, weights_are_sharded
 from movie_genres.model.encoder import EncoderName, load_encoder
 from movie_genres.model.head import LinearHead, captured_features, final_linear, set_head
@@ -26,7 +27,6 @@ from movie_genres.model.states import FilmStates, RowsFile, fits_on_disk
 from movie_genres.preparation.loading import Prepared
 from movie_genres.progress import Pace
 from movie_genres.run import RunFolder
-from movie_genres.runtimes import predict_logits, rows_of_batches, tokens_that_suit
 
 
 @dataclass(frozen=True)

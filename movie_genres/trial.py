@@ -40,7 +40,7 @@ def try_model(
     from huggingface_hub import snapshot_download
     from transformers import pipeline
 
-    from movie_genres.classifier import GenreClassifier
+    from movie_genres.inference.classifier import GenreClassifier
 
     folder = repo_id if revision is None else snapshot_download(repo_id, revision=revision)
     classifier = GenreClassifier.from_pretrained(folder)

@@ -17,9 +17,9 @@ from pathlib import Path
 import transformers
 import yaml
 
-from movie_genres.classifier import GenreClassifier, Prediction
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
+from movie_genres.inference.classifier import GenreClassifier, Prediction
 from movie_genres.preparation.text import clean_text, compose_text, plot_defect
 
 try:

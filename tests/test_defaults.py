@@ -12,8 +12,8 @@ import pytest
 import finetune
 import prepare_dataset
 from movie_genres import defaults
-from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
+from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.reading.genres import GenreAliases, GenreFormat, parse_genres
 from movie_genres.reading.sources import DEFAULT_SOURCE, Asked, read_sources
 

@@ -13,9 +13,9 @@ import finetune
 from benchmarks.comparison import Comparison
 from benchmarks.ensembles import OURS, mean, member_logits, render
 from movie_genres.decisions.stored import undo_calibration
+from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.folders import load_model
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.runtimes import predict_logits
 
 
 def test_logits_of_a_training_are_of_its_own_weights(

@@ -17,12 +17,12 @@ from transformers import BertModel
 
 import finetune
 import predict
-from movie_genres.classifier import GenreClassifier
 from movie_genres.command_line import exit_code
 from movie_genres.decisions.objectives import OBJECTIVES
 from movie_genres.decisions.scores import SCORE_NAMES
 from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
+from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.preparation.loading import load_prepared
 
 Arguments = Callable[..., list[str]]

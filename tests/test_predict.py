@@ -15,8 +15,8 @@ import pytest
 from transformers import pipeline
 
 import predict
-from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
+from movie_genres.inference.classifier import GenreClassifier
 
 Arguments = Callable[..., list[str]]
 

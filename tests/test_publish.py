@@ -225,7 +225,8 @@ def test_the_files_for_other_runtimes_and_the_page_go_along(
     assert "float32" in json.loads(files["metrics.json"].content)["onnx"]
     space = hub.repos["spaces", page]
     assert space.private
-    assert {"app.py", "requirements.txt", "movie_genres/classifier.py"} <= set(space.files)
+    classifier = "movie_genres/inference/classifier.py"
+    assert {"app.py", "requirements.txt", classifier} <= set(space.files)
     assert f"- {NAME}\n" in space.files["README.md"].content.decode()
     assert contents(run) == before
 

@@ -21,8 +21,8 @@ import yaml
 from conftest import OTHER_WORDS, ROOT
 from huggingface_hub import SpaceCard
 
-from movie_genres.classifier import GenreClassifier, Prediction
 from movie_genres.errors import InputError
+from movie_genres.inference.classifier import GenreClassifier, Prediction
 from movie_genres.space import SPACE_FILES, stage_space
 from space import app
 

@@ -12,8 +12,8 @@ from conftest import made_up_films, write_csv
 import finetune
 import predict
 import prepare_dataset
-from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
+from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.preparation.fields import (
     DEFAULT_FIELDS,
     TextFields,

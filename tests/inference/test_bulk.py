@@ -18,11 +18,11 @@ import pytest
 from conftest import made_up_films, write_csv
 
 import predict
-from movie_genres import bulk
-from movie_genres.bulk import Progress, open_films
-from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
-from movie_genres.prediction_files import SUFFIXES
+from movie_genres.inference import bulk
+from movie_genres.inference.bulk import Progress, open_films
+from movie_genres.inference.classifier import GenreClassifier
+from movie_genres.inference.prediction_files import SUFFIXES
 
 FILMS = [{"title": film["title"], "plot": film["overview"]} for film in made_up_films(23)]
 FILMS[5]["plot"] = "  "
@@ -246,7 +246,7 @@ def test_an_earlier_output_stays_until_the_new_one_is_whole(
     output = tmp_path / "genres.csv"
     output.write_text("the earlier one")
     with monkeypatch.context() as patch:
-        patch.setattr("movie_genres.bulk.join_parts", lambda *_: lose_power())
+        patch.setattr("movie_genres.inference.bulk.join_parts", lambda *_: lose_power())
         with pytest.raises(SystemError):
             run(model, films, output)
     assert output.read_text() == "the earlier one"

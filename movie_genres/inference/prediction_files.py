@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movie_genres.classifier import Prediction
+from movie_genres.inference.classifier import Prediction
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _COLUMNS = ("title", "text", "genres", "probabilities")

@@ -21,6 +21,14 @@ from transformers.utils import cached_file
 
 from movie_genres.decisions.stored import Decisions
 from movie_genres.errors import InputError
+from movie_genres.inference.runtimes import (
+    ONNX_FILES,
+    OnnxRuntime,
+    Runtime,
+    TorchRuntime,
+    check_onnxruntime,
+    compute_logits,
+)
 from movie_genres.model.devices import choose_precision
 from movie_genres.model.folders import (
     LOADING_ERRORS,
@@ -32,14 +40,6 @@ from movie_genres.model.folders import (
 )
 from movie_genres.preparation.fields import TextFields
 from movie_genres.reading.columns import PLOT, TITLE, field_names
-from movie_genres.runtimes import (
-    ONNX_FILES,
-    OnnxRuntime,
-    Runtime,
-    TorchRuntime,
-    check_onnxruntime,
-    compute_logits,
-)
 
 
 @dataclass(frozen=True)

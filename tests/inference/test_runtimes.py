@@ -11,12 +11,13 @@ import torch
 from scipy.special import expit
 
 from benchmarks import use
-from movie_genres import onnx_export, runtimes
-from movie_genres.classifier import GenreClassifier
+from movie_genres import onnx_export
 from movie_genres.errors import InputError
+from movie_genres.inference import runtimes
+from movie_genres.inference.classifier import GenreClassifier
+from movie_genres.inference.runtimes import length_sorted_batches, predict_logits
 from movie_genres.model.folders import load_model
 from movie_genres.model.layers import FirstPositionLayer, find_stack
-from movie_genres.runtimes import length_sorted_batches, predict_logits
 
 TEXTS = ["the ghost", "a sheriff finds the old saloon and " * 5, "jokes with a friend", ""]
 

@@ -22,10 +22,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from movie_genres.classifier import GenreClassifier
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256, write_json
-from movie_genres.prediction_files import join_parts, rows_of, write_part
+from movie_genres.inference.classifier import GenreClassifier
+from movie_genres.inference.prediction_files import join_parts, rows_of, write_part
 from movie_genres.reading.archives import expand
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 from movie_genres.reading.records import Malformed, Table

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-from movie_genres.cpu import tune_for_cpu
 from movie_genres.decisions.stored import label_names
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
+from movie_genres.inference.cpu import tune_for_cpu
 from movie_genres.model.devices import autocast
 
 BATCH_TOKENS = {"cpu": 1024}
