@@ -21,19 +21,19 @@ from datasets import disable_progress_bars
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.arguments import check_objective
-from movie_genres.artifacts import ModelFacts, result_table, write_results
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.decisions.stored import label_names, undo_calibration
 from movie_genres.errors import InputError
-from movie_genres.evaluation import (
+from movie_genres.evaluation.artifacts import ModelFacts, result_table, write_results
+from movie_genres.evaluation.judge import (
     judge_as_stored,
     judge_baselines,
     save_model,
     tune_and_judge,
 )
+from movie_genres.evaluation.predictions import Predictions
 from movie_genres.model.folders import load_model, stored_max_length
 from movie_genres.onnx_export import add_onnx, check_installed
-from movie_genres.predictions import Predictions
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared, load_prepared
 

@@ -33,7 +33,6 @@ from transformers import (
 
 from metrics import LOGGED, GenreMetrics
 from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
-from movie_genres.artifacts import closing_words, write_results
 from movie_genres.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.checkpoints import (
     SafeCheckpoints,
@@ -43,7 +42,9 @@ from movie_genres.checkpoints import (
 )
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, TrainingError
-from movie_genres.evaluation import judge_baselines, tune_and_judge
+from movie_genres.evaluation.artifacts import closing_words, write_results
+from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
+from movie_genres.evaluation.results import Baseline
 from movie_genres.hub import Repository, take_hub_target
 from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.model import devices
@@ -58,7 +59,6 @@ from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.probing import probe_logits
 from movie_genres.provenance import model_facts, run_facts, training_facts
 from movie_genres.publication import publish_run
-from movie_genres.results import Baseline
 from movie_genres.run import RunFolder, run_record
 from movie_genres.soup import TrainingFacts, average, give_weights, trained_weights
 from movie_genres.start import Start, make_start

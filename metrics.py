@@ -29,8 +29,8 @@ from movie_genres.decisions.thresholds import (
     search_global_threshold,
     search_label_thresholds,
 )
+from movie_genres.evaluation.predictions import Predictions, compare
 from movie_genres.losses import restore_unknown
-from movie_genres.predictions import Predictions, compare
 
 LOGGED = (
     "average_precision_macro",

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from movie_genres import audit
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.defaults import file_sha256
 from movie_genres.errors import InputError
+from movie_genres.evaluation import audit
 from movie_genres.files import replace_folder, write_json
 from movie_genres.preparation.cleaning import (
     CleanBatch,

@@ -11,7 +11,7 @@ from scipy import stats
 
 from benchmarks.comparison import TITLES, Comparison, Outcomes
 from benchmarks.machine import describe
-from movie_genres.predictions import Predictions, compare
+from movie_genres.evaluation.predictions import Predictions, compare
 
 Outcome = Mapping[str, Any]
 Interval = tuple[float, float]

@@ -10,8 +10,8 @@ from scipy.special import expit
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.outcomes import Trained
-from movie_genres.baselines import tfidf_logits
 from movie_genres.decisions.scores import mean_average_precision
+from movie_genres.evaluation.baselines import tfidf_logits
 from movie_genres.inference.runtimes import length_sorted_batches
 from movie_genres.model.devices import default_device, peak_memory_bytes
 from movie_genres.model.head import LinearHead

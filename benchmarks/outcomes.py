@@ -24,8 +24,8 @@ from movie_genres.decisions.scores import (
 )
 from movie_genres.decisions.thresholds import decide
 from movie_genres.decisions.tuning import tune
+from movie_genres.evaluation.predictions import Predictions
 from movie_genres.files import write_json
-from movie_genres.predictions import Predictions
 from movie_genres.preparation.loading import Prepared
 
 OWN_OBJECTIVES = ("f1_macro", "subset_accuracy")

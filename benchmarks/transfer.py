@@ -22,15 +22,15 @@ import numpy as np
 from scipy.special import logit
 
 from benchmarks.compare_report import HEADLINES
-from movie_genres.baselines import tfidf_logits
 from movie_genres.command_line import exit_code
 from movie_genres.decisions.scores import compute_scores
 from movie_genres.errors import InputError
+from movie_genres.evaluation.baselines import tfidf_logits
+from movie_genres.evaluation.results import judge_baseline
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.preparation.duplicates import id_key, text_key
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.preparation.splits import SPLITS
-from movie_genres.results import judge_baseline
 
 SCORES = HEADLINES | {"precision": "precision_micro", "recall": "recall_micro"}
 

@@ -10,8 +10,8 @@ import numpy as np
 from transformers import ProgressCallback, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
+from movie_genres.evaluation.plots import plot_confusion_matrices
 from movie_genres.files import write_json
-from movie_genres.plots import plot_confusion_matrices
 from movie_genres.progress import Pace
 
 

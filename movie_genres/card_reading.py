@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from movie_genres.card import MODEL_INDEX, other_rows
 from movie_genres.errors import InputError
+from movie_genres.evaluation.card import MODEL_INDEX, other_rows
 
 LOCAL_MODEL = 'model="model"'
 """How the card in a run's folder loads the model beside it."""

@@ -21,10 +21,11 @@ import torch
 from scipy.special import expit
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from movie_genres.card import insert_onnx
 from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.stored import Decisions
 from movie_genres.errors import InputError
+from movie_genres.evaluation.card import insert_onnx
+from movie_genres.evaluation.predictions import Predictions
 from movie_genres.files import replace_folder, write_json
 from movie_genres.inference.runtimes import (
     ONNX_FILES,
@@ -33,7 +34,6 @@ from movie_genres.inference.runtimes import (
     compute_logits,
 )
 from movie_genres.model.folders import stored_max_length
-from movie_genres.predictions import Predictions
 
 TOLERANCE = 1e-4
 """Of the probabilities of the float32 file: other kernels round otherwise, and no more."""

@@ -12,8 +12,8 @@ import transformers
 from transformers import SchedulerType, TrainerState, TrainingArguments
 
 from movie_genres.arguments import ProjectArguments, films_per_step
-from movie_genres.artifacts import ModelFacts
 from movie_genres.callbacks import best_epoch
+from movie_genres.evaluation.artifacts import ModelFacts
 from movie_genres.model.encoder import EncoderName
 from movie_genres.soup import TrainingFacts
 

@@ -184,9 +184,9 @@ def stage_run(run: Path, repo_id: str, room: Path, *, onnx: bool = False) -> Sta
 
 def _add_onnx(folder: Path, run: Path, repo_id: str) -> None:
     # Not above: torch and ONNX Runtime, which publishing has no need of without these files.
+    from movie_genres.evaluation.predictions import Predictions
     from movie_genres.model.folders import load_model
     from movie_genres.onnx_export import add_onnx
-    from movie_genres.predictions import Predictions
 
     model, tokenizer = load_model(str(folder))
     predictions = Predictions.read(run / "predictions.parquet")

@@ -14,8 +14,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from sklearn.model_selection import KFold
 
-from movie_genres.baselines import tfidf_logits
 from movie_genres.decisions.calibration import choose_calibration, cross_entropy
+from movie_genres.evaluation.baselines import tfidf_logits
 from movie_genres.losses import UNKNOWN
 from movie_genres.probing import fit_probe
 

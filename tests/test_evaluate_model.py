@@ -15,10 +15,10 @@ from movie_genres.decisions.objectives import OBJECTIVES
 from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.stored import StoredCalibration, label_names
 from movie_genres.errors import InputError
+from movie_genres.evaluation.predictions import Predictions
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.folders import load_model
-from movie_genres.predictions import Predictions
 from movie_genres.preparation.loading import load_prepared
 
 Arguments = Callable[..., list[str]]

@@ -11,9 +11,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import finetune
-from movie_genres.baselines import prior_logits, tfidf_logits
+from movie_genres.evaluation.baselines import prior_logits, tfidf_logits
+from movie_genres.evaluation.predictions import Predictions
 from movie_genres.losses import UNKNOWN, positive_weights, weighted_bce_sum
-from movie_genres.predictions import Predictions
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.probing import fit_probe
 

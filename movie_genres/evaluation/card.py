@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from movie_genres.errors import InputError
 
-TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 _AFTER_ONNX = "## Per genre\n"
 """Heading of the section that follows the one on ONNX files."""
 

@@ -11,8 +11,9 @@ import matplotlib.pyplot as plt
 from datasets import Dataset
 from matplotlib.figure import Figure
 
-from movie_genres import plots
-from movie_genres.card import (
+from movie_genres.decisions.scores import confusion_counts
+from movie_genres.evaluation import plots
+from movie_genres.evaluation.card import (
     BASELINE_NAMES,
     RARE,
     card_data,
@@ -21,14 +22,13 @@ from movie_genres.card import (
     render_card,
     tendencies,
 )
-from movie_genres.decisions.scores import confusion_counts
+from movie_genres.evaluation.mistakes import render_mistakes
+from movie_genres.evaluation.predictions import Predictions
+from movie_genres.evaluation.results import Results
 from movie_genres.files import write_json
-from movie_genres.mistakes import render_mistakes
-from movie_genres.predictions import Predictions
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.results import Results
 
 _TABLE_COLUMNS = {
     "f1_micro": "F1 micro",

@@ -12,16 +12,16 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from movie_genres.artifacts import ModelFacts, run_card
-from movie_genres.card import (
+from movie_genres.card_reading import card_code, published_card, stale_figures
+from movie_genres.errors import InputError
+from movie_genres.evaluation.artifacts import ModelFacts, run_card
+from movie_genres.evaluation.card import (
     TEMPLATE,
     citations,
     render_card,
     template_environment,
     tendencies,
 )
-from movie_genres.card_reading import card_code, published_card, stale_figures
-from movie_genres.errors import InputError
 from movie_genres.preparation.loading import load_prepared
 
 
@@ -43,7 +43,8 @@ def variables(
     given: dict[str, Any] = {}
     facts = ModelFacts("tiny", "model", "Fine-tuned from x on", "x/y", "mit", 32, {"seed": "0"})
     with monkeypatch.context() as patch:
-        patch.setattr("movie_genres.artifacts.render_card", lambda data, v: given.update(v) or "")
+        render = "movie_genres.evaluation.artifacts.render_card"
+        patch.setattr(render, lambda data, v: given.update(v) or "")
         run_card(metrics, load_prepared(prepared_folder), facts)
     return given
 

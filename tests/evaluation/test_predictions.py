@@ -10,7 +10,7 @@ import pytest
 import metrics
 from movie_genres.decisions.intervals import paired_differences
 from movie_genres.errors import InputError
-from movie_genres.predictions import Predictions, compare
+from movie_genres.evaluation.predictions import Predictions, compare
 
 RNG = np.random.default_rng(0)
 Y_TRUE = (RNG.random((80, 2)) < 0.4).astype(float)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from movie_genres.mistakes import PER_GENRE, render_mistakes
+from movie_genres.evaluation.mistakes import PER_GENRE, render_mistakes
 
 
 def test_the_surest_mistakes_come_first_and_unknown_labels_are_none() -> None:

@@ -81,7 +81,7 @@ def _out_of_fold(texts: list[str], y: np.ndarray, seed: int) -> np.ndarray:
     # Here, because they take a second to import, and most preparations are not audited.
     from scipy.special import expit
 
-    from movie_genres.baselines import tfidf_logits
+    from movie_genres.evaluation.baselines import tfidf_logits
 
     y_prob = np.empty(y.shape)
     for fold in range(FOLDS):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import made_up_films, prepare, write_csv
 
-from movie_genres.audit import find_issues
 from movie_genres.errors import InputError
+from movie_genres.evaluation.audit import find_issues
 
 
 def test_the_audit_lists_doubtful_films(tmp_path: Path) -> None:
@@ -39,7 +39,8 @@ def test_exchanged_labels_are_doubted_first() -> None:
 def test_a_missing_cleanlab_is_named_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("movie_genres.audit.importlib.util.find_spec", lambda name: None)
+    find_spec = "movie_genres.evaluation.audit.importlib.util.find_spec"
+    monkeypatch.setattr(find_spec, lambda name: None)
     source = write_csv(tmp_path / "films.csv", made_up_films(40))
     with pytest.raises(InputError, match="pip install cleanlab"):
         prepare(source, tmp_path / "out", "--audit")

@@ -15,14 +15,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from movie_genres.baselines import prior_logits, tfidf_logits
 from movie_genres.decisions.stored import Decisions, StoredCalibration, publish_decisions
 from movie_genres.decisions.tuning import ThresholdSets, Tuned, tune
+from movie_genres.evaluation.baselines import prior_logits, tfidf_logits
+from movie_genres.evaluation.plots import plot_threshold_sweep
+from movie_genres.evaluation.results import Baseline, Results, judge, judge_baseline
 from movie_genres.files import replace_folder, written_whole
 from movie_genres.inference.runtimes import predict_logits
-from movie_genres.plots import plot_threshold_sweep
 from movie_genres.preparation.loading import Prepared
-from movie_genres.results import Baseline, Results, judge, judge_baseline
 
 Logits = tuple[np.ndarray, np.ndarray]
 """Of the validation and the test split, each (n_samples, n_labels)."""
