@@ -20,7 +20,6 @@ import transformers
 from datasets import disable_progress_bars
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from movie_genres.arguments import check_objective
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.decisions.stored import label_names, undo_calibration
 from movie_genres.errors import InputError
@@ -36,6 +35,7 @@ from movie_genres.model.folders import load_model, stored_max_length
 from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared, load_prepared
+from movie_genres.training.arguments import check_objective
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

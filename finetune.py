@@ -32,21 +32,12 @@ from transformers import (
 )
 
 from metrics import LOGGED, GenreMetrics
-from movie_genres.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
-from movie_genres.callbacks import EvaluationFiles, ReadableProgress
-from movie_genres.checkpoints import (
-    SafeCheckpoints,
-    TrainingStoppedError,
-    find_restart,
-    remove_damaged,
-)
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation.artifacts import closing_words, write_results
 from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
 from movie_genres.evaluation.results import Baseline
 from movie_genres.hub import Repository, take_hub_target
-from movie_genres.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.model import devices
 from movie_genres.model.encoder import (
     EncoderName,
@@ -56,13 +47,22 @@ from movie_genres.model.encoder import (
     whole_model,
 )
 from movie_genres.preparation.loading import Prepared, load_prepared
-from movie_genres.probing import probe_logits
-from movie_genres.provenance import model_facts, run_facts, training_facts
 from movie_genres.publication import publish_run
-from movie_genres.run import RunFolder, run_record
-from movie_genres.soup import TrainingFacts, average, give_weights, trained_weights
-from movie_genres.start import Start, make_start
-from movie_genres.trainer import FilmTrainer
+from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
+from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress
+from movie_genres.training.checkpoints import (
+    SafeCheckpoints,
+    TrainingStoppedError,
+    find_restart,
+    remove_damaged,
+)
+from movie_genres.training.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
+from movie_genres.training.probing import probe_logits
+from movie_genres.training.provenance import model_facts, run_facts, training_facts
+from movie_genres.training.run_folder import RunFolder, run_record
+from movie_genres.training.soup import TrainingFacts, average, give_weights, trained_weights
+from movie_genres.training.start import Start, make_start
+from movie_genres.training.trainer import FilmTrainer
 
 _SEED_STEP = 10_007
 """Between the trainings of a soup: neighbouring seeds of whole runs share none of them."""

@@ -30,7 +30,7 @@ from movie_genres.decisions.thresholds import (
     search_label_thresholds,
 )
 from movie_genres.evaluation.predictions import Predictions, compare
-from movie_genres.losses import restore_unknown
+from movie_genres.training.losses import restore_unknown
 
 LOGGED = (
     "average_precision_macro",

@@ -24,10 +24,10 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.machine import describe, machine
-from movie_genres.losses import weighted_bce_sum
 from movie_genres.model import devices
 from movie_genres.model.devices import default_device
 from movie_genres.model.layers import freeze_lower
+from movie_genres.training.losses import weighted_bce_sum
 
 GENRES, EPOCHS, TRAIN_SHARE = 25, 3, 0.8
 FILMS = (5_000, 50_000)

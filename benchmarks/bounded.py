@@ -35,9 +35,9 @@ from transformers import (
 import finetune
 from benchmarks.soak import make_encoder
 from metrics import GenreMetrics
-from movie_genres.arguments import parse_finetune_args
 from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model import devices
+from movie_genres.training.arguments import parse_finetune_args
 
 GENRES, LENGTH = 25, 8
 PATHS = ("evaluate", "predict_logits")

@@ -32,8 +32,8 @@ from movie_genres.decisions.thresholds import (
     search_label_thresholds,
 )
 from movie_genres.inference.runtimes import predict_logits
-from movie_genres.losses import positive_weights
 from movie_genres.preparation.loading import Prepared, load_prepared
+from movie_genres.training.losses import positive_weights
 
 WEIGHTS = ("none", "sqrt", "balanced")
 EPOCHS = 5

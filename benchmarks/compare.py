@@ -26,10 +26,10 @@ import matplotlib.pyplot as plt
 from benchmarks.compare_figure import plot_comparison
 from benchmarks.compare_report import render
 from benchmarks.comparison import TITLES, Comparison, Settings
-from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import EXIT_FAILURE, dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.model.encoder import DEFAULT_ENCODER, find_encoder
+from movie_genres.training.arguments import parse_finetune_args
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_RECIPES = ("stock", "tuned", "tfidf", "embeddings", "ours")

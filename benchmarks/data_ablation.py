@@ -27,10 +27,10 @@ import numpy as np
 from benchmarks.commands import call
 from benchmarks.compare_report import HEADLINES, paired, spread
 from benchmarks.machine import describe, machine
-from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.preparation.loading import load_prepared
+from movie_genres.training.arguments import parse_finetune_args
 
 Runs = dict[str, list[dict[str, Any]]]
 """metrics.json and report.json (`data`) of each seed, by variant."""

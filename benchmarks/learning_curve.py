@@ -26,9 +26,9 @@ import pandas as pd
 from benchmarks.commands import call
 from benchmarks.compare_report import HEADLINES
 from benchmarks.machine import describe, machine
-from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.figure_style import BLUE, ORANGE, STYLE
+from movie_genres.training.arguments import parse_finetune_args
 
 MODELS = {"this project": "chosen", "TF-IDF + logistic regression": "tfidf_logreg"}
 COLOURS = {"this project": BLUE, "TF-IDF + logistic regression": ORANGE}

@@ -16,8 +16,8 @@ from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.encoder import find_encoder
 from movie_genres.model.folders import load_model
 from movie_genres.preparation.loading import Prepared
-from movie_genres.probing import probe_logits
-from movie_genres.run import RunFolder
+from movie_genres.training.probing import probe_logits
+from movie_genres.training.run_folder import RunFolder
 
 
 def train_ours(

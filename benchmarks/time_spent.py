@@ -33,8 +33,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import finetune
 from benchmarks.machine import describe, machine
-from movie_genres import probing
 from movie_genres.command_line import exit_code
+from movie_genres.training import probing
 
 COUNTED_FILMS = 6
 SECONDS_PER_PRODUCT = 0.3

@@ -25,12 +25,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import finetune
 import publish
 from movie_genres import trial
-from movie_genres.arguments import parse_finetune_args
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, PublishError
 from movie_genres.gate import Place
 from movie_genres.hub import HubTarget, take_hub_target
 from movie_genres.preparation.loading import load_prepared
+from movie_genres.training.arguments import parse_finetune_args
 
 NAME = "tester/movie-genres"
 

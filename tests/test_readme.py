@@ -14,7 +14,7 @@ import predict
 import prepare_dataset
 import publish
 from benchmarks import bert_base, bounded, class_weights, compare, soak, thresholds, time_spent
-from movie_genres.arguments import parse_finetune_args
+from movie_genres.training.arguments import parse_finetune_args
 from space import app
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

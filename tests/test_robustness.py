@@ -17,7 +17,11 @@ from test_finetune import read_json
 
 import finetune
 from metrics import GenreMetrics
-from movie_genres.checkpoints import (
+from movie_genres.command_line import EXIT_FAILURE, exit_code
+from movie_genres.errors import InputError
+from movie_genres.files import write_json
+from movie_genres.preparation.loading import load_prepared, notes_on_genres
+from movie_genres.training.checkpoints import (
     MANIFEST,
     SAME_SIGNAL_SECONDS,
     SafeCheckpoints,
@@ -25,11 +29,7 @@ from movie_genres.checkpoints import (
     find_restart,
     write_manifest,
 )
-from movie_genres.command_line import EXIT_FAILURE, exit_code
-from movie_genres.errors import InputError
-from movie_genres.files import write_json
-from movie_genres.preparation.loading import load_prepared, notes_on_genres
-from movie_genres.run import RunFolder
+from movie_genres.training.run_folder import RunFolder
 
 Arguments = Callable[..., list[str]]
 

@@ -17,10 +17,10 @@ from transformers import (
 
 import finetune
 from metrics import GenreMetrics
-from movie_genres.arguments import parse_finetune_args
-from movie_genres.batches import tokenize
 from movie_genres.inference import runtimes
 from movie_genres.preparation.loading import load_prepared
+from movie_genres.training.arguments import parse_finetune_args
+from movie_genres.training.batches import tokenize
 
 Build = Callable[..., finetune.GenreTrainer]
 

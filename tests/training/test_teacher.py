@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from datasets import Dataset
 
-from movie_genres.losses import UNKNOWN
-from movie_genres.teacher import teacher_probabilities, with_soft_labels
+from movie_genres.training.losses import UNKNOWN
+from movie_genres.training.teacher import teacher_probabilities, with_soft_labels
 
 
 def test_a_teacher_has_not_seen_the_labels_of_the_film_that_it_judges() -> None:

@@ -17,12 +17,18 @@ from test_robustness import flip, make_checkpoint
 
 import finetune
 from movie_genres import progress
-from movie_genres.callbacks import ReadableProgress
-from movie_genres.checkpoints import MANIFEST, find_damage, find_restart, kept_folder, remove_older
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
-from movie_genres.run import RunFolder
+from movie_genres.training.callbacks import ReadableProgress
+from movie_genres.training.checkpoints import (
+    MANIFEST,
+    find_damage,
+    find_restart,
+    kept_folder,
+    remove_older,
+)
+from movie_genres.training.run_folder import RunFolder
 
 Arguments = Callable[..., list[str]]
 

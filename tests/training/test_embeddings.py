@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, CanineTokenizer
 
-from movie_genres.embeddings import embed_whole
 from movie_genres.errors import InputError
+from movie_genres.training.embeddings import embed_whole
 
 SHORT, LONG = "ghost cellar film .", "wedding prank then film number 7 . " * 6
 

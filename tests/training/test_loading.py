@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from movie_genres.batches import LengthGroupedSampler
 from movie_genres.decisions.stored import label_fingerprint
 from movie_genres.errors import InputError
-from movie_genres.losses import UNKNOWN
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.trainer import with_filler
+from movie_genres.training.batches import LengthGroupedSampler
+from movie_genres.training.losses import UNKNOWN
+from movie_genres.training.trainer import with_filler
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, 1003)
 

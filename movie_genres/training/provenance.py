@@ -11,11 +11,11 @@ import torch
 import transformers
 from transformers import SchedulerType, TrainerState, TrainingArguments
 
-from movie_genres.arguments import ProjectArguments, films_per_step
-from movie_genres.callbacks import best_epoch
 from movie_genres.evaluation.artifacts import ModelFacts
 from movie_genres.model.encoder import EncoderName
-from movie_genres.soup import TrainingFacts
+from movie_genres.training.arguments import ProjectArguments, films_per_step
+from movie_genres.training.callbacks import best_epoch
+from movie_genres.training.soup import TrainingFacts
 
 
 def training_facts(state: TrainerState, seconds: float) -> TrainingFacts:

@@ -13,12 +13,12 @@ from torch.utils.data import ConcatDataset, DataLoader, Sampler
 from transformers import Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from movie_genres.arguments import films_per_step
-from movie_genres.batches import LengthGroupedSampler, token_lengths
-from movie_genres.callbacks import EpochOfSampler
 from movie_genres.files import written_whole
-from movie_genres.losses import UNKNOWN
 from movie_genres.model.states import FilmStates
+from movie_genres.training.arguments import films_per_step
+from movie_genres.training.batches import LengthGroupedSampler, token_lengths
+from movie_genres.training.callbacks import EpochOfSampler
+from movie_genres.training.losses import UNKNOWN
 
 
 class FilmTrainer(Trainer):

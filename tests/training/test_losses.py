@@ -13,17 +13,17 @@ from transformers import DataCollatorWithPadding
 
 from finetune import GenreTrainer
 from metrics import GenreMetrics
-from movie_genres.arguments import FinetuneArguments
-from movie_genres.batches import tokenize
-from movie_genres.losses import (
+from movie_genres.model.encoder import EncoderName, load_encoder
+from movie_genres.model.head import final_linear
+from movie_genres.preparation.loading import load_prepared
+from movie_genres.training.arguments import FinetuneArguments
+from movie_genres.training.batches import tokenize
+from movie_genres.training.losses import (
     MAX_POS_WEIGHT,
     positive_weights,
     restore_unknown,
     weighted_bce_sum,
 )
-from movie_genres.model.encoder import EncoderName, load_encoder
-from movie_genres.model.head import final_linear
-from movie_genres.preparation.loading import load_prepared
 
 
 def test_weights_by_hand() -> None:

@@ -11,19 +11,19 @@ import numpy as np
 from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
-from movie_genres.arguments import FinetuneArguments, ProjectArguments
-from movie_genres.batches import by_length, tokenize
-from movie_genres.checkpoints import is_intact
-from movie_genres.embeddings import WINDOW, embed_whole
 from movie_genres.model.attention import attend_in_float32
 from movie_genres.model.encoder import LoadedEncoder
 from movie_genres.model.head import set_head
 from movie_genres.model.layers import freeze_lower
 from movie_genres.model.states import PAD_TO_MULTIPLE_OF, FilmStates, collate_states
 from movie_genres.preparation.loading import Prepared, notes_on_genres
-from movie_genres.probing import make_probe, plan_first_pass
-from movie_genres.run import RunFolder
-from movie_genres.teacher import teacher_probabilities, with_soft_labels
+from movie_genres.training.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.training.batches import by_length, tokenize
+from movie_genres.training.checkpoints import is_intact
+from movie_genres.training.embeddings import WINDOW, embed_whole
+from movie_genres.training.probing import make_probe, plan_first_pass
+from movie_genres.training.run_folder import RunFolder
+from movie_genres.training.teacher import teacher_probabilities, with_soft_labels
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from movie_genres.decisions.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 from movie_genres.errors import InputError
-from movie_genres.losses import CLASS_WEIGHTS
 from movie_genres.model.devices import PRECISIONS, choose_precision, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
+from movie_genres.training.losses import CLASS_WEIGHTS
 
 KEEP_STATES = ("auto", "always", "never")
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file
 
 import finetune
-from movie_genres.soup import MemberFolder, TrainingFacts, average
+from movie_genres.training.soup import MemberFolder, TrainingFacts, average
 
 Arguments = Callable[..., list[str]]
 

@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase
 
-from movie_genres.losses import UNKNOWN
+from movie_genres.training.losses import UNKNOWN
 
 _BATCHES_PER_POOL = 50
 """Rows are sorted by length within pools of this many batches: long enough to save the padding,

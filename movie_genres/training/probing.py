@@ -15,9 +15,6 @@ from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from movie_genres.arguments import ProjectArguments
-from movie_genres.batches import token_lengths
-from movie_genres.checkpoints import is_intact, write_manifest
 from movie_genres.inference.runtimes import predict_logits, rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast, default_device, weights_are_sharded
 from movie_genres.model.encoder import EncoderName, load_encoder
@@ -26,7 +23,10 @@ from movie_genres.model.layers import captured_states, upper_part
 from movie_genres.model.states import FilmStates, RowsFile, fits_on_disk
 from movie_genres.preparation.loading import Prepared
 from movie_genres.progress import Pace
-from movie_genres.run import RunFolder
+from movie_genres.training.arguments import ProjectArguments
+from movie_genres.training.batches import token_lengths
+from movie_genres.training.checkpoints import is_intact, write_manifest
+from movie_genres.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from movie_genres.checkpoints import is_intact, kept_folder
 from movie_genres.files import write_json
+from movie_genres.training.checkpoints import is_intact, kept_folder
 
 Weights = dict[str, torch.Tensor]
 

@@ -15,14 +15,14 @@ from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from movie_genres.arguments import FinetuneArguments, ProjectArguments
-from movie_genres.checkpoints import is_intact, kept_folder
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.model.encoder import EncoderName
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
-from movie_genres.soup import MemberFolder
+from movie_genres.training.arguments import FinetuneArguments, ProjectArguments
+from movie_genres.training.checkpoints import is_intact, kept_folder
+from movie_genres.training.soup import MemberFolder
 
 _COMPUTING = ("torch", "transformers", "accelerate", "scikit-learn")
 """Packages that the numbers come from."""

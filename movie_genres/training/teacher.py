@@ -16,8 +16,8 @@ from sklearn.model_selection import KFold
 
 from movie_genres.decisions.calibration import choose_calibration, cross_entropy
 from movie_genres.evaluation.baselines import tfidf_logits
-from movie_genres.losses import UNKNOWN
-from movie_genres.probing import fit_probe
+from movie_genres.training.losses import UNKNOWN
+from movie_genres.training.probing import fit_probe
 
 N_FOLDS = 5
 INVERSE_PENALTY = 0.01
