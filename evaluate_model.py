@@ -31,8 +31,8 @@ from movie_genres.evaluation.judge import (
     tune_and_judge,
 )
 from movie_genres.evaluation.predictions import Predictions
+from movie_genres.hub.onnx_export import add_onnx, check_installed
 from movie_genres.model.folders import load_model, stored_max_length
-from movie_genres.onnx_export import add_onnx, check_installed
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.training.arguments import check_objective

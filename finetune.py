@@ -37,7 +37,8 @@ from movie_genres.errors import InputError, TrainingError
 from movie_genres.evaluation.artifacts import closing_words, write_results
 from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
 from movie_genres.evaluation.results import Baseline
-from movie_genres.hub import Repository, take_hub_target
+from movie_genres.hub.publication import publish_run
+from movie_genres.hub.repository import Repository, take_hub_target
 from movie_genres.model import devices
 from movie_genres.model.encoder import (
     EncoderName,
@@ -47,7 +48,6 @@ from movie_genres.model.encoder import (
     whole_model,
 )
 from movie_genres.preparation.loading import Prepared, load_prepared
-from movie_genres.publication import publish_run
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress
 from movie_genres.training.checkpoints import (

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
-from movie_genres.hub import HubTarget, Repository
-from movie_genres.publication import publish_dataset, publish_page, publish_run
+from movie_genres.hub.publication import publish_dataset, publish_page, publish_run
+from movie_genres.hub.repository import HubTarget, Repository
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         args.space_target.check()
     if args.onnx:
         # Not above: it imports torch, and --help is to come at once.
-        from movie_genres.onnx_export import check_installed
+        from movie_genres.hub.onnx_export import check_installed
 
         check_installed()
     return args

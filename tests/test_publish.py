@@ -24,11 +24,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import finetune
 import publish
-from movie_genres import trial
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, PublishError
-from movie_genres.gate import Place
-from movie_genres.hub import HubTarget, take_hub_target
+from movie_genres.hub import trial
+from movie_genres.hub.gate import Place
+from movie_genres.hub.repository import HubTarget, take_hub_target
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.arguments import parse_finetune_args
 
@@ -57,7 +57,7 @@ def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
             except (InputError, KeyError, NameError) as error:
                 return f"{type(error).__name__}: {error}"
 
-    monkeypatch.setattr("movie_genres.gate.run_trial", run_trial)
+    monkeypatch.setattr("movie_genres.hub.gate.run_trial", run_trial)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

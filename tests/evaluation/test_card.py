@@ -12,7 +12,6 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from movie_genres.card_reading import card_code, published_card, stale_figures
 from movie_genres.errors import InputError
 from movie_genres.evaluation.artifacts import ModelFacts, run_card
 from movie_genres.evaluation.card import (
@@ -22,6 +21,7 @@ from movie_genres.evaluation.card import (
     template_environment,
     tendencies,
 )
+from movie_genres.hub.card_reading import card_code, published_card, stale_figures
 from movie_genres.preparation.loading import load_prepared
 
 

@@ -11,8 +11,8 @@ import torch
 from scipy.special import expit
 
 from benchmarks import use
-from movie_genres import onnx_export
 from movie_genres.errors import InputError
+from movie_genres.hub import onnx_export
 from movie_genres.inference import runtimes
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.inference.runtimes import length_sorted_batches, predict_logits

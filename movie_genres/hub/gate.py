@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from movie_genres.card_reading import card_code, stale_figures
 from movie_genres.decisions.scores import confusion_counts
 from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
+from movie_genres.hub.card_reading import card_code, stale_figures
 
 TOLERANCE = 1e-5
 """Of probabilities; a decision whose probability is that near to its threshold is a tie."""
@@ -194,14 +194,14 @@ def _columns(rows: list[dict[str, float]], labels: list[str]) -> np.ndarray:
 
 def run_trial(request: Mapping[str, Any], place: Place) -> dict[str, Any] | str:
     """Run trial.py in a process of its own; give its answer, or the error it ended with."""
-    project = str(Path(__file__).parent.parent)
+    project = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryDirectory() as scratch:
         asked, answered = Path(scratch) / "request.json", Path(scratch) / "answer.json"
         asked.write_text(json.dumps(request), encoding="utf-8")
         environment = {"PYTHONPATH": path, "HF_DATASETS_CACHE": scratch, **place.environment}
         # -P: what lies in the working directory is data, and shadows no module.
-        code = "from movie_genres.trial import main; main()"
+        code = "from movie_genres.hub.trial import main; main()"
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, str(asked), str(answered)],
             cwd=place.room, env=os.environ | environment,

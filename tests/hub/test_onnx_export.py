@@ -20,14 +20,14 @@ from scipy.special import expit
 from sklearn.metrics import f1_score
 
 import evaluate_model
-from movie_genres import onnx_export
 from movie_genres.errors import InputError
 from movie_genres.evaluation.card import insert_onnx
 from movie_genres.evaluation.predictions import Predictions
+from movie_genres.hub import onnx_export
+from movie_genres.hub.onnx_export import add_onnx, check_installed
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.inference.runtimes import ONNX_REQUIREMENTS, OnnxRuntime, compute_logits
 from movie_genres.model.folders import load_model
-from movie_genres.onnx_export import add_onnx, check_installed
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from movie_genres.card_reading import published_card
 from movie_genres.defaults import file_sha256
 from movie_genres.errors import InputError, PublishError
-from movie_genres.gate import OFFLINE, Measured, Place, check_dataset, check_model
-from movie_genres.hub import Repository, belongs
-from movie_genres.space import SPACE_FILES, stage_space
+from movie_genres.hub.card_reading import published_card
+from movie_genres.hub.gate import OFFLINE, Measured, Place, check_dataset, check_model
+from movie_genres.hub.repository import Repository, belongs
+from movie_genres.hub.space import SPACE_FILES, stage_space
 
 MODEL_FILES = (
     "README.md", "metrics.json", "figures/*.png",
@@ -185,8 +185,8 @@ def stage_run(run: Path, repo_id: str, room: Path, *, onnx: bool = False) -> Sta
 def _add_onnx(folder: Path, run: Path, repo_id: str) -> None:
     # Not above: torch and ONNX Runtime, which publishing has no need of without these files.
     from movie_genres.evaluation.predictions import Predictions
+    from movie_genres.hub.onnx_export import add_onnx
     from movie_genres.model.folders import load_model
-    from movie_genres.onnx_export import add_onnx
 
     model, tokenizer = load_model(str(folder))
     predictions = Predictions.read(run / "predictions.parquet")

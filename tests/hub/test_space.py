@@ -22,8 +22,8 @@ from conftest import OTHER_WORDS, ROOT
 from huggingface_hub import SpaceCard
 
 from movie_genres.errors import InputError
+from movie_genres.hub.space import SPACE_FILES, stage_space
 from movie_genres.inference.classifier import GenreClassifier, Prediction
-from movie_genres.space import SPACE_FILES, stage_space
 from space import app
 
 pytest.importorskip("gradio", reason="needs: pip install -r space/requirements.txt")

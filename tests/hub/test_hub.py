@@ -9,7 +9,7 @@ import pytest
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo, StoredFile
 
 from movie_genres.errors import InputError, PublishError
-from movie_genres.hub import LONGEST_WAIT, WAITS, HubTarget, Repository, belongs
+from movie_genres.hub.repository import LONGEST_WAIT, WAITS, HubTarget, Repository, belongs
 
 NAME = "tester/movie-genres"
 PATTERNS = ("README.md", "config.json", "*.safetensors", "figures/*.png")
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that were waited, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr("movie_genres.hub.time.sleep", waited.append)
+    monkeypatch.setattr("movie_genres.hub.repository.time.sleep", waited.append)
     return waited
 
 
