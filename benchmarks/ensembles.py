@@ -30,8 +30,8 @@ from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.folders import load_model
 from movie_genres.model.layers import freeze_lower, upper_part
 from movie_genres.preparation.loading import Prepared, load_prepared
+from movie_genres.training.averaging import give_weights
 from movie_genres.training.run_folder import RunFolder
-from movie_genres.training.soup import give_weights
 
 OURS = "averaged weights: this project, one model"
 

@@ -16,7 +16,7 @@ from movie_genres.inference.runtimes import length_sorted_batches
 from movie_genres.model.devices import default_device, peak_memory_bytes
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
-from movie_genres.training.probing import fit_probe
+from movie_genres.training.probe import fit_probe
 
 INVERSE_PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """`C` on standardised embeddings; validation chooses."""

@@ -16,7 +16,7 @@ from movie_genres.inference.runtimes import predict_logits
 from movie_genres.model.encoder import find_encoder
 from movie_genres.model.folders import load_model
 from movie_genres.preparation.loading import Prepared
-from movie_genres.training.probing import probe_logits
+from movie_genres.training.probe import probe_logits
 from movie_genres.training.run_folder import RunFolder
 
 

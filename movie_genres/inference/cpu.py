@@ -13,7 +13,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import eager_mask
 
 from movie_genres.errors import InputError
-from movie_genres.model.layers import shorten_last_layer
+from movie_genres.model.cpu import shorten_last_layer
 
 _PRODUCTS = "matrix_products"
 """Name of `_attention` among the attention implementations of transformers."""

@@ -22,13 +22,9 @@ from movie_genres.decisions.stored import label_names
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
 from movie_genres.inference.cpu import tune_for_cpu
+from movie_genres.model.batching import rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast
 
-BATCH_TOKENS = {"cpu": 1024}
-"""Tokens of a batch, padding included. What 1,024 of them make between two layers stays in the
-cache of a CPU; batches of 32 long films are slower there than one film after the other."""
-BATCH_TOKENS_ELSEWHERE = 32 * 512
-"""A GPU wants many rows at once."""
 ONNX_FILES = {"float32": "model.onnx", "int8": "model_quantized.onnx"}
 """By precision, in the folder onnx/ beside the model, as transformers.js expects them."""
 ONNX_REQUIREMENTS = "requirements-onnx.txt"
@@ -129,7 +125,7 @@ class OnnxRuntime:
         )
         self._inputs = [entry.name for entry in self._session.get_inputs()]
         self.n_labels = int(self._session.get_outputs()[0].shape[1])
-        self.batch_tokens = BATCH_TOKENS["cpu"]
+        self.batch_tokens = tokens_that_suit(torch.device("cpu"))
         self.batches_at_once = 1
         self.threads: ThreadPoolExecutor | None = None
 
@@ -233,24 +229,3 @@ def length_sorted_batches(
         for rows in rows_of_batches(lengths, batch_tokens):
             batch = {name: [encoded[name][row] for row in rows] for name in names}
             yield first + rows, tokenizer.pad(batch, return_tensors="np")
-
-
-def rows_of_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Rows from long to short, divided into batches.
-
-    Args:
-        lengths: Tokens of each row, shape (n_rows,).
-        batch_tokens: A batch has as many rows as fit, padding included; one at least.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        rows = order[start : start + max(1, batch_tokens // longest)]
-        yield rows
-        start += len(rows)
-
-
-def tokens_that_suit(device: torch.device) -> int:
-    """Tokens of a batch, padding included, when nothing but outputs is wanted."""
-    return BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)
