@@ -46,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--retune",
         action="store_true",
-        help="fit calibration and thresholds anew on the validation split and write a new model/",
+        help="fit calibration and thresholds again on the validation split and write a new model/",
     )
     parser.add_argument(
         "--objective",
@@ -156,7 +156,7 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
         raise InputError(
             f"{name} and the prepared dataset have other genres (model only: "
             f"{', '.join(only_model) or 'none'}; data only: {', '.join(only_data) or 'none'}); "
-            "prepare the data with the aliases and --min-genre-count that the model was made with"
+            "prepare the data with the aliases and --min-genre-count of the model's own data"
         )
 
 

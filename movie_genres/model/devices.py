@@ -39,7 +39,7 @@ def choose_precision(asked: str, *, on_cpu: bool) -> str:
 
 
 def weights_are_sharded() -> bool:
-    """Whether accelerate was told to divide weights over processes (FSDP, DeepSpeed)."""
+    """Whether accelerate is set to shard weights over processes (FSDP, DeepSpeed)."""
     return any(parse_flag_from_env(f"ACCELERATE_USE_{name}") for name in ("FSDP", "DEEPSPEED"))
 
 
@@ -52,7 +52,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 def peak_memory_bytes() -> int | None:
     """Most memory this process has held so far: of the GPU if it uses one, else resident.
 
-    None where the system does not tell (Windows).
+    None where the system does not report it (Windows).
     """
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()

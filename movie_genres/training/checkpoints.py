@@ -118,7 +118,7 @@ def remove_damaged(restart: Restart) -> None:
 
 
 def remove_older(folder: Path, limit: int | None) -> None:
-    """Remove all checkpoints but the newest ones and those that they would end with as the best.
+    """Remove all checkpoints but the newest ones and the best one of each.
 
     The stock rotation removes the best one of the last but one, which then is of no use when the
     last one is damaged; and does so before the last one is complete.
