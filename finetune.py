@@ -35,6 +35,7 @@ from movie_genres.evaluation.artifacts import closing_words, write_results
 from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
 from movie_genres.hub.publication import publish_run
 from movie_genres.hub.repository import Repository, take_hub_target
+from movie_genres.model.attention import attend_in_float32
 from movie_genres.model.devices import peak_memory_bytes, use_all_cores
 from movie_genres.model.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
 from movie_genres.model.layers import freeze_lower
@@ -185,6 +186,8 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     if job.is_main_process:
         print_plan(project, args, prepared, loaded, n_frozen)
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
+    if args.device.type == "cpu" and project.precision != "float32":
+        attend_in_float32(model)
     inputs = tokenize_splits(prepared, loaded.tokenizer, project.tokens_in_training)
     with ExitStack() as stack:
         if n_frozen and project.caches_activations(args.device):

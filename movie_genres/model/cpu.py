@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from torch import nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
 from movie_genres.errors import TrainingError
 from movie_genres.files import write_json
+from movie_genres.model.attention import fused_attention
 from movie_genres.model.batching import PAD_TO_MULTIPLE_OF, rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast
 from movie_genres.model.layers import find_embeddings, find_stack
@@ -381,7 +382,7 @@ def _first_position(
     def heads(hidden: torch.Tensor) -> torch.Tensor:
         return hidden.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
 
-    context = scaled_dot_product_attention(
+    context = fused_attention(
         heads(attention.query(first)),
         heads(attention.key(hidden_states)),
         heads(attention.value(hidden_states)),
