@@ -23,10 +23,9 @@ import numpy as np
 import psutil
 
 from movie_genres.command_line import dashes, exit_code
-from movie_genres.defaults import file_sha256
 from movie_genres.errors import InputError
 from movie_genres.evaluation import audit
-from movie_genres.files import replace_folder, write_json
+from movie_genres.files import file_sha256, replace_folder, write_json
 from movie_genres.preparation.cleaning import (
     CleanBatch,
     Layout,
@@ -187,7 +186,7 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
     if args.absent_genres == "unknown" and len(sources) < 2:
         raise InputError("--absent-genres unknown compares sources: give --source several")
     sources, fields, leaks = choose_fields(args, sources, aliases)
-    layouts = [Layout(s.genre_format, s.columns["id"] is not None, s.check) for s in sources]
+    layouts = [Layout(s.genre_format, s.columns["id"] is not None) for s in sources]
     recipe = Recipe(layouts, aliases, fields, args.min_words, work)
     todo = batches(source.records() for source in sources)
     first = list(itertools.islice(todo, 2))

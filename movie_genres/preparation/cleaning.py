@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.preparation.duplicates import WordHashes, id_key, key_hash, plot_bands
-from movie_genres.preparation.fields import DEFAULT_FIELDS, TextFields, flatten
+from movie_genres.preparation.fields import TextFields, flatten
 from movie_genres.preparation.text import clean_texts, plot_defect
-from movie_genres.reading.columns import PLOT, TITLE, TypeCheck
+from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader, Labels
 from movie_genres.reading.records import Malformed, Record
 
@@ -33,12 +33,11 @@ _UNREAD = Labels((), (), (), ())
 
 @dataclass(frozen=True)
 class Layout:
-    """How the records of one source are to be read: cells id, title, plot, genres, the other
-    fields of the text, and those of the type check, in this order."""
+    """How the records of one source are to be read: cells id, title, plot, genres and the other
+    fields of the text, in this order."""
 
     genre_format: GenreFormat
     has_id: bool
-    check: TypeCheck
 
 
 @dataclass(frozen=True)
@@ -136,20 +135,14 @@ class Cleaner:
 
     def _films(self, batch: Batch, rules: Counter[str]) -> _Films:
         layout = self.recipe.layouts[batch.source]
-        n_rows, checked = len(batch.records), 4 + len(self.extra)
-        films = _Films.blank(n_rows)
+        films = _Films.empty(len(batch.records))
         whole: list[tuple[int, tuple[str, ...]]] = []
         for row, record in enumerate(batch.records):
             if isinstance(record, Malformed):
                 films.reason[row], films.detail[row] = record.reason, record.detail
                 continue
             films.id[row] = record[0].strip() if layout.has_id else str(batch.first_row + row)
-            misfit = layout.check.misfit(record[checked:])
-            if misfit:
-                films.reason[row] = "cells that do not fit their columns"
-                films.detail[row] = misfit
-            else:
-                whole.append((row, record))
+            whole.append((row, record))
         titles = clean_texts([record[1] for _, record in whole], rules)
         plots = clean_texts([record[2] for _, record in whole], rules)
         read = self.readers[batch.source]
@@ -166,8 +159,6 @@ class Cleaner:
         return films
 
     def _text(self, title: str, plot: str, record: tuple[str, ...]) -> str:
-        if self.recipe.fields == DEFAULT_FIELDS:
-            return f"{title}. {plot}" if title else plot
         values = {name: flatten(record[4 + i]) for i, name in enumerate(self.extra)}
         return self.recipe.fields.compose(values | {TITLE: title, PLOT: plot})
 
@@ -195,7 +186,7 @@ class _Films:
     labels: list[Labels]
 
     @classmethod
-    def blank(cls, n_rows: int) -> _Films:
+    def empty(cls, n_rows: int) -> _Films:
         cells = {name: [""] * n_rows for name in (*SHARD.names, "reason")}
         return cls(**cells, labels=[_UNREAD] * n_rows)
 

@@ -133,7 +133,7 @@ class DelimitedTable:
                     return
                 if lines.ended:
                     detail = f"line {start}: the file ends inside a quoted field"
-                    yield Malformed("cut inside quotes", detail), start
+                    yield Malformed("truncated inside quotes", detail), start
                     return
                 if row:
                     yield row, start

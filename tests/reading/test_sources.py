@@ -182,7 +182,9 @@ def test_a_cut_file_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     (source,) = opened(tmp_path, str(tmp_path / "films.csv"))
     *good, last = source.records()
     assert len(good) == 20
-    assert last == Malformed("cut inside quotes", "line 22: the file ends inside a quoted field")
+    assert last == Malformed(
+        "truncated inside quotes", "line 22: the file ends inside a quoted field"
+    )
     array = json.dumps(FILMS[:20])
     (tmp_path / "films.json").write_text(array[:-30])
     (source,) = opened(tmp_path, str(tmp_path / "films.json"))
