@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from movie_genres.preparation.duplicates import WordHashes, id_key, key_hash, plot_bands
+from movie_genres.preparation.duplicates import id_key, key_hash, plot_bands, words
 from movie_genres.preparation.fields import TextFields, flatten
 from movie_genres.preparation.text import clean_texts, plot_defect
 from movie_genres.reading.columns import PLOT, TITLE
@@ -102,7 +102,8 @@ class Cleaner:
         shard = self.recipe.folder / f"{batch.number:06d}.arrow"
         _write_shard(shard, films)
         good = [not reason for reason in films.reason]
-        plots = WordHashes.of(list(_kept(films.plot, good)))
+        plots = [words(plot) for plot in _kept(films.plot, good)]
+        titles = [words(title) for title in _kept(films.title, good)]
         has_id = self.recipe.layouts[batch.source].has_id
         ids = _kept(films.id, [has_id and fine for fine in good])
         unread = [
@@ -123,9 +124,9 @@ class Cleaner:
             list(distinct.values()),
             np.array([position[id(labels)] for labels in films.labels], dtype=np.int32),
             np.column_stack([
-                np.array([key_hash(id_key(i).encode(errors="replace")) for i in ids], np.uint64),
-                WordHashes.of(list(_kept(films.title, good))).keys(),
-                plots.keys(),
+                _key_hashes(id_key(identifier).encode(errors="replace") for identifier in ids),
+                _key_hashes(map(b" ".join, titles)),
+                _key_hashes(map(b" ".join, plots)),
             ]),
             plot_bands(plots),
             np.array([plot.count(" ") + 1 if plot else 0 for plot in films.plot]),
@@ -189,6 +190,10 @@ class _Films:
     def empty(cls, n_rows: int) -> _Films:
         cells = {name: [""] * n_rows for name in (*SHARD.names, "reason")}
         return cls(**cells, labels=[_UNREAD] * n_rows)
+
+
+def _key_hashes(keys: Iterable[bytes]) -> np.ndarray:
+    return np.fromiter(map(key_hash, keys), dtype=np.uint64)
 
 
 def _kept(cells: list[str], good: list[bool]) -> Iterator[str]:
