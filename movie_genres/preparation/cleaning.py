@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from movie_genres.errors import InputError
 from movie_genres.preparation.duplicates import id_key, key_hash, plot_bands, words
 from movie_genres.preparation.fields import TextFields, flatten
 from movie_genres.preparation.text import clean_texts, plot_defect
+from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader, Labels
 from movie_genres.reading.records import Malformed, Record
+from movie_genres.reading.sources import Source
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3
@@ -262,3 +266,33 @@ def clean_batches(todo: Iterable[Batch], workers: Executor, ahead: int) -> Itera
     finally:
         for future in waiting:
             future.cancel()
+
+
+@contextmanager
+def start_cleaning(
+    sources: Sequence[Source], recipe: Recipe, *, num_proc: int, strict: bool
+) -> Iterator[tuple[Iterator[CleanBatch], Executor]]:
+    """Clean the records of all sources on `num_proc` processes; on this one if they are few.
+
+    Yields:
+        The cleaned batches in their order; and the processes, which take further work.
+
+    Raises:
+        InputError: If `strict`, at the first record that cannot be read.
+    """
+    todo = batches(source.records() for source in sources)
+    first = list(itertools.islice(todo, 2))
+    if len(first) < 2:
+        num_proc = 1
+    with start_workers(num_proc, load_recipe, recipe) as workers:
+        cleaned = clean_batches(itertools.chain(first, todo), workers, 2 * num_proc)
+        yield _without_defects(cleaned, sources) if strict else cleaned, workers
+
+
+def _without_defects(
+    cleaned: Iterable[CleanBatch], sources: Sequence[Source]
+) -> Iterator[CleanBatch]:
+    for batch in cleaned:
+        if batch.defects:
+            raise InputError(f"--strict: {sources[batch.source].name}, {batch.defects[0]}")
+        yield batch

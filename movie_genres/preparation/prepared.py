@@ -1,9 +1,13 @@
-"""Films and their splits -> the files of a prepared folder, shard after shard."""
+"""The files of a prepared folder: the folder itself, and the splits, shard after shard."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -11,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movie_genres.errors import InputError
+from movie_genres.files import replace_folder
 from movie_genres.preparation.films import RARE, Films, read_shard
+from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import SPLITS
 
 _REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
@@ -35,6 +43,41 @@ _FEATURES: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
 }
 
 
+def check_output_dir(folder: Path) -> None:
+    """Raises: InputError: If `folder` holds anything but an earlier prepared dataset."""
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    files = ("labels.json", "report.json", "rejected.csv")
+    if not empty and not all((folder / name).is_file() for name in files):
+        raise InputError(f"--output-dir {folder} exists and holds something else; name another")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place at the end; gone after an error.
+
+    What a killed process has left beside it is removed.
+    """
+    folder = folder.resolve()
+    new_parents = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for path in folder.parent.iterdir():
+        left = re.fullmatch(rf"\.{re.escape(folder.name)}-(\d+)-\w+", path.name)
+        # In a container, a process and the one killed before it often have the same number.
+        if left and (int(left[1]) == os.getpid() or not psutil.pid_exists(int(left[1]))):
+            shutil.rmtree(path, ignore_errors=True)
+    prefix = f".{folder.name}-{os.getpid()}-"
+    new = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        yield new
+        new.chmod(0o755)  # mkdtemp makes it private to this user
+        replace_folder(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        for parent in new_parents:
+            parent.rmdir()
+        raise
+
+
 def parquet_schema(*more: str) -> pa.Schema:
     """Columns of the splits, with what `datasets` writes about them into a Parquet file.
 
@@ -51,33 +94,27 @@ def parquet_schema(*more: str) -> pa.Schema:
 
 def write_splits(
     folder: Path,
-    films: Films,
-    split: np.ndarray,
-    labels: Sequence[str],
+    selected: Selection,
     source_names: Sequence[str],
-    used: np.ndarray | None = None,
     *,
-    with_plots: bool = False,
+    with_plots: bool,
 ) -> None:
     """Write `{split}-00000-of-00001.parquet` for each split, and rejected.csv beside `folder`.
 
     Args:
         folder: Where the Parquet files go.
-        films: All rows.
-        split: Index into `SPLITS` of each row, -1 for rejected ones.
-        labels: Genre names in the order of the column `labels`.
+        selected: All rows.
         source_names: Of `films.source`; with more than one they become the column `source`.
-        used: Which source uses which genre, (n_sources, n_labels): a genre that none of a film's
-            sources ever uses is unknown for it (NaN), unless it is known to have it. None: it is
-            absent.
         with_plots: Write the column `plot` too, the plot alone: where `text` is more than title and
             plot.
     """
     with_source = len(source_names) > 1
     schema = parquet_schema(*["source"] * with_source, *["plot"] * with_plots)
-    y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
-    if used is not None:
-        y[~films.known(used) & (y == 0)] = np.nan
+    films, split = selected.films, selected.split
+    y = films.multi_hot(np.arange(len(films)), selected.labels).astype(np.float32)
+    if selected.used is not None:
+        # A genre that none of a film's sources ever uses, and that it is not known to have.
+        y[~films.known(selected.used) & (y == 0)] = np.nan
     genres = pa.array(films.genre_sets, pa.list_(pa.string()))
     with (
         _split_files(folder, schema) as write,
