@@ -18,18 +18,18 @@ from typing import Any
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.evaluation import audit
-from movie_genres.files import file_sha256, write_json
+from movie_genres.files import file_sha256
 from movie_genres.preparation.cleaning import Layout, Recipe, start_cleaning
-from movie_genres.preparation.dataset_card import columns_read, render_dataset_card, start_figures
+from movie_genres.preparation.dataset_card import columns_read, start_figures
 from movie_genres.preparation.films import collect
 from movie_genres.preparation.leaks import choose_fields
-from movie_genres.preparation.prepared import check_output_dir, new_folder, write_splits
+from movie_genres.preparation.prepared import check_output_dir, new_folder, write_prepared
 from movie_genres.preparation.report import build_report, suspicions
 from movie_genres.preparation.selection import select_films
 from movie_genres.preparation.text import MIN_WORDS
 from movie_genres.preparation.train_only import read_train_sources
 from movie_genres.reading.genres import GenreAliases
-from movie_genres.reading.sources import DEFAULT_SOURCE, Asked, Source, read_sources
+from movie_genres.reading.sources import DEFAULT_SOURCE, Source, SourceOptions, read_sources
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
 
@@ -151,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
-    """Fill the folder `new`, with temporary files in `work`; the content of report.json."""
+    """Fill the folder `new`, with temporary files in `work`; returns the content of report.json."""
     aliases = GenreAliases.read(args.aliases).with_known(args.known_genres)
     sources, fields, leaks = choose_fields(
         open_sources(args, aliases, work),
@@ -179,13 +179,7 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
             selected, sources, fields=fields, leaks=leaks, aliases_sha256=aliases_sha256
         )
         figures = start_figures(new / "figures", report, workers)
-        (new / "data").mkdir()
-        names = [source.name for source in sources]
-        with_plots = not fields.is_title_and_plot
-        write_splits(new / "data", selected, names, with_plots=with_plots)
-        write_json(new / "labels.json", selected.labels)
-        write_json(new / "report.json", report)
-        (new / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
+        write_prepared(new, selected, sources, report)
         for figure in figures:
             figure.result()
     if args.audit:
@@ -196,12 +190,12 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
 
 def open_sources(args: argparse.Namespace, aliases: GenreAliases, work: Path) -> list[Source]:
     """What --source and --train-source name, in this order."""
-    asked = Asked(
+    options = SourceOptions(
         args.text_column, args.genre_column, args.title_column, args.encoding, args.strict
     )
     sources = [
-        *read_sources(args.source, asked, aliases, work),
-        *read_train_sources(args.train_source, asked, aliases, work / "train"),
+        *read_sources(args.source, options, aliases, work),
+        *read_train_sources(args.train_source, options, aliases, work / "train"),
     ]
     if args.absent_genres == "unknown" and len(sources) < 2:
         raise InputError("--absent-genres unknown compares sources: give --source several")

@@ -73,11 +73,11 @@ def test_genres_that_are_never_apart_and_pieces_of_labels_are_told(tmp_path: Pat
     source = write_csv(tmp_path / "films.csv", rows)
     prepare(source, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "'Arts' and 'and Culture' always stand together: for a model they are one" in card
-    assert "pieces of one that holds the separator: --known-genres" in card
+    assert "'Arts' and 'and Culture' always occur together: for a model they are one" in card
+    assert "pieces of one that contains the separator: name it with --known-genres" in card
     prepare(source, tmp_path / "out", "--known-genres", "Arts, and Culture")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "always stand together" not in card
+    assert "always occur together" not in card
     assert load_prepared(tmp_path / "out").labels == ["Arts, and Culture", "Comedy", "Horror"]
 
 

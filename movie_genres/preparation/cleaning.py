@@ -29,7 +29,7 @@ from movie_genres.reading.sources import Source
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3
-_SHOWN_SIGNS = 80
+_SHOWN_CHARACTERS = 80
 _NO_GENRES, _NO_PLOT_GENRE = "no genres", "no plot genre among its labels"
 SHARD = pa.schema([(name, pa.string()) for name in ("id", "title", "plot", "text", "detail")])
 _UNREAD = Labels((), (), (), ())
@@ -46,7 +46,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a process needs to know; the same for all batches."""
+    """How batches are cleaned; the same for all of them."""
 
     layouts: list[Layout]
     aliases: GenreAliases
@@ -68,19 +68,19 @@ class Batch:
 
 @dataclass(frozen=True)
 class CleanBatch:
-    """What is remembered of a batch besides its shard; one entry a row in every array."""
+    """What memory keeps of a batch, whose texts are in its shard; one entry a row in each array."""
 
     source: int
     first_row: int
     shard: Path
     reason: list[str]
-    """Why the row cannot be used; blank if it can, so far."""
+    """Why the row cannot be used; empty if it can, so far."""
     labels: list[Labels]
     """The different ones."""
     label_codes: np.ndarray
     """Index into `labels` of each row."""
     keys: np.ndarray
-    """Hashes of id, title and plot, 0 for blank ones; uint64, shape (n_rows, 3)."""
+    """Hashes of id, title and plot, 0 for empty ones; uint64, shape (n_rows, 3)."""
     bands: np.ndarray
     words: np.ndarray
     """Of the plot."""
@@ -158,7 +158,7 @@ class Cleaner:
             if labels.error or reason in (_NO_GENRES, _NO_PLOT_GENRE):
                 films.detail[row] = labels.error or ", ".join(labels.raw)
             elif reason:
-                films.detail[row] = plot[:_SHOWN_SIGNS]
+                films.detail[row] = plot[:_SHOWN_CHARACTERS]
             else:
                 films.text[row] = self._text(title, plot, record)
         return films
@@ -201,7 +201,7 @@ def _key_hashes(keys: Iterable[bytes]) -> np.ndarray:
 
 
 def _kept(cells: list[str], good: list[bool]) -> Iterator[str]:
-    """The cells of good rows, blank for the others."""
+    """The cells of good rows, empty for the others."""
     return (cell if fine else "" for cell, fine in zip(cells, good, strict=True))
 
 

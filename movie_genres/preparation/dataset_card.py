@@ -19,7 +19,7 @@ from movie_genres.preparation.report import MAX_LENGTH, suspicions
 from movie_genres.reading.columns import TITLE
 
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
-"""Those that take the longest come first."""
+"""Ordered by the time they take, the longest first."""
 _MOST_BARS = 40
 
 
@@ -63,7 +63,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
         f"{report['read']:,} rows were read, {report['kept']:,} kept "
         f"({', '.join(f'{split} {count:,}' for split, count in splits.items())}), "
-        f"{report['read'] - report['kept']:,} rejected. Each rejected row stands in `rejected.csv` "
+        f"{report['read'] - report['kept']:,} rejected. Each rejected row is in `rejected.csv` "
         "with its row number and reason.",
         f"`text` is composed of {named}, cleaned; {plots}`labels` is multi-hot in the order of "
         "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
@@ -94,9 +94,9 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
 
 def _repeated(duplicates: Mapping[str, int]) -> str:
     if not duplicates["groups_of_several_rows"]:
-        return "no film stands in several rows"
+        return "no film is in several rows"
     return (
-        f"{duplicates['groups_of_several_rows']:,} films stand in "
+        f"{duplicates['groups_of_several_rows']:,} films are in "
         f"{duplicates['rows_in_such_groups']:,} rows"
     )
 
@@ -134,7 +134,7 @@ def _sources(report: Mapping[str, Any]) -> list[str]:
             ["source", "rows", "kept", "SHA-256"],
             [[s["name"], s["read"], s["kept"], s["sha256"]] for s in report["sources"]],
         ),
-        f"The column `source` names the origin. {across:,} films stand in several sources.",
+        f"The column `source` names the origin. {across:,} films are in several sources.",
     ]
 
 

@@ -1,6 +1,6 @@
-"""Films that are the same film: equal and nearly equal plots are found, so that they stay together.
+"""Rows that are one film, by equal and nearly equal plots, so that they go to one split.
 
-A plot that stands in train and in test would let the model recite instead of generalise. Nearly
+A plot in both train and test would let the model recite instead of generalise. Nearly
 equal plots are found by MinHash over runs of three words, in bands (Broder, 1997; Leskovec,
 Rajaraman and Ullman, ch. 3), and each pair is then compared exactly.
 """
@@ -105,7 +105,7 @@ def nearly_equal_pairs(
 
 
 def _repeats(values: np.ndarray) -> np.ndarray:
-    """Each row whose value stands in an earlier row, with the first such row before it.
+    """Each row that repeats the value of an earlier row, paired with the first such row.
 
     Empty strings and zeros repeat nothing. Values are expected to be different for the most part.
 
@@ -117,7 +117,7 @@ def _repeats(values: np.ndarray) -> np.ndarray:
     repeated = repeated[repeated != values.dtype.type()]
     if not len(repeated):
         return np.empty((0, 2), dtype=np.int64)
-    # Arrow looks each up in a hash table, some ten times faster than numpy in a sorted array.
+    # Arrow looks them up in a hash table, ten times faster than NumPy in a sorted array.
     rows = np.flatnonzero(pc.is_in(pa.array(values), value_set=pa.array(repeated)))
     _, first, inverse = np.unique(values[rows], return_index=True, return_inverse=True)
     pairs = np.column_stack([rows[first[inverse]], rows])
@@ -136,7 +136,7 @@ def same_film_groups(
     Args:
         keys: One sequence of n_rows strings or numbers for each kind of key (identifier, plot,
             ...). Empty strings and zeros match nothing.
-        pairs: Rows that belong together besides, shape (n_pairs, 2).
+        pairs: Further rows that belong together, shape (n_pairs, 2).
 
     Returns:
         Group numbers, shape (n_rows,), counted from 0 in order of first appearance.

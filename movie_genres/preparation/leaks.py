@@ -11,7 +11,7 @@ from movie_genres.reading.genres import GenreAliases, GenreReader
 from movie_genres.reading.sources import Source, with_text_fields
 
 SAMPLE = 2000
-"""Films looked at, evenly over the first rows of all sources."""
+"""Films that are searched, evenly spread over the first rows of all sources."""
 
 
 def choose_fields(
@@ -44,12 +44,12 @@ def choose_fields(
     fields: tuple[str, ...] = (TITLE, PLOT)
     if names:
         fields, sources = with_text_fields(sources, names)
-    known = names_of_genres(sources, aliases, min_count)
-    leaks = leak_shares(sources, fields, aliases, known)
+    genre_names = names_of_genres(sources, aliases, min_count)
+    leaks = leak_shares(sources, fields, aliases, genre_names)
     if names and most_leaks is not None:
         kept = [f for f in fields if f in (TITLE, PLOT) or leaks[f] <= most_leaks]
         fields, sources = with_text_fields(sources, kept)
-    return sources, TextFields(fields, known if masked else ()), leaks
+    return sources, TextFields(fields, genre_names if masked else ()), leaks
 
 
 def names_of_genres(
@@ -75,7 +75,7 @@ def leak_shares(
     sources: Sequence[Source],
     names: Sequence[str],
     aliases: GenreAliases,
-    known: tuple[str, ...],
+    genre_names: tuple[str, ...],
 ) -> dict[str, float]:
     """Share of the films whose field names one of their own genres, by field, in [0, 1].
 
@@ -85,7 +85,7 @@ def leak_shares(
         sources: Where the films are.
         names: The fields.
         aliases: The table of genres.
-        known: As `names_of_genres` gives them.
+        genre_names: As `names_of_genres` gives them.
     """
     named = dict.fromkeys(names, 0)
     filled = dict.fromkeys(names, 0)
@@ -100,5 +100,5 @@ def leak_shares(
             texts = source.head[column][::step] if column else ()
             for text, own in zip(texts, genres, strict=False):
                 filled[name] += bool(own and text.strip())
-                named[name] += bool(own and own & named_genres(text, known))
+                named[name] += bool(own and own & named_genres(text, genre_names))
     return {name: named[name] / filled[name] if filled[name] else 0.0 for name in names}

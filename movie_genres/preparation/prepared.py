@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,13 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movie_genres.errors import InputError
-from movie_genres.files import replace_folder
+from movie_genres.files import replace_folder, write_json
+from movie_genres.preparation.dataset_card import render_dataset_card
+from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import RARE, Films, read_shard
 from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import SPLITS
+from movie_genres.reading.sources import Source
 
 _REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
-"""Columns that a dictionary shortens; for the others, to try one takes half of the time."""
+"""Columns that a dictionary shortens; trying one for the others takes half of the time."""
 _REJECTED_COLUMNS = ("row", "id", "title", "reason", "detail")
 _SHARDS = 8
 """Shards that are written together, as one row group."""
@@ -53,9 +56,9 @@ def check_output_dir(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place at the end; gone after an error.
+    """A new folder that replaces `folder` at the end, and is removed after an error.
 
-    What a killed process has left beside it is removed.
+    What a killed process has left behind is removed first.
     """
     folder = folder.resolve()
     new_parents = [parent for parent in folder.parents if not parent.exists()]
@@ -82,9 +85,9 @@ def parquet_schema(*more: str) -> pa.Schema:
     """Columns of the splits, with what `datasets` writes about them into a Parquet file.
 
     Args:
-        more: Names of columns of strings behind them: `source`, `plot`.
+        more: Further columns of strings: `source`, `plot`.
 
-    Written out here because `datasets` takes half a second to import.
+    Written out, because `datasets` takes half a second to import.
     """
     features = _FEATURES | dict.fromkeys(more, (pa.string(), _STRING))
     described = {name: feature for name, (_, feature) in features.items()}
@@ -92,7 +95,21 @@ def parquet_schema(*more: str) -> pa.Schema:
     return pa.schema([(name, kind) for name, (kind, _) in features.items()], metadata=metadata)
 
 
-def write_splits(
+def write_prepared(
+    folder: Path, selected: Selection, sources: Sequence[Source], report: Mapping[str, Any]
+) -> None:
+    """Write the splits, rejected.csv, labels.json, report.json and README.md into `folder`."""
+    (folder / "data").mkdir()
+    fields = TextFields.from_json(report["text_fields"], "the report")
+    names = [source.name for source in sources]
+    with_plots = not fields.is_title_and_plot
+    _write_splits(folder / "data", selected, names, with_plots=with_plots)
+    write_json(folder / "labels.json", selected.labels)
+    write_json(folder / "report.json", report)
+    (folder / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
+
+
+def _write_splits(
     folder: Path,
     selected: Selection,
     source_names: Sequence[str],
@@ -130,11 +147,11 @@ def write_splits(
             for number in range(len(SPLITS)):
                 inside = np.flatnonzero(part == number)
                 rows = inside + start
-                made = {"genres": genres.take(films.genres[rows]), "labels": _lists(y[rows])}
+                computed = {"genres": genres.take(films.genres[rows]), "labels": _lists(y[rows])}
                 if with_source:
-                    made["source"] = pa.array(source_names).take(films.source[rows])
-                copied = [name for name in schema.names if name not in made]
-                columns = made | {name: shard[name].take(inside) for name in copied}
+                    computed["source"] = pa.array(source_names).take(films.source[rows])
+                copied = [name for name in schema.names if name not in computed]
+                columns = computed | {name: shard[name].take(inside) for name in copied}
                 tables.append(pa.table(columns, schema=schema))
             write(tables)
             lines.writerows(_rejected(films, shard, start, part, source_names))
@@ -193,7 +210,7 @@ def _rejected(
 
 
 def _line(source_names: Sequence[str], source: str, cells: Sequence[object]) -> list[object]:
-    """A line of rejected.csv, which names the source where there are several."""
+    """A line of rejected.csv, which begins with the source if there are several."""
     return [source, *cells] if len(source_names) > 1 else [*cells]
 
 

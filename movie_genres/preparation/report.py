@@ -1,4 +1,4 @@
-"""What was read, kept and dropped: report.json of a prepared dataset, and what is odd about it."""
+"""report.json of a prepared dataset: what was read, kept and dropped; and notes about the data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.sources import Source
 
 MAX_LENGTH = 256
-"""The default cut of finetune.py, in tokens."""
+"""The default --max-length of finetune.py, in tokens."""
 _SHOWN = 10
 _MANY = 0.2
-"""Share of the rows from which a loss is worth a word."""
+"""Share of rejected rows from which a note says so."""
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
-"""Texts whose tokens are counted, evenly over the kept ones."""
+"""Texts whose tokens are counted, evenly spread over the kept ones."""
 
 
 def build_report(
@@ -173,7 +173,7 @@ def _source(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def suspicions(report: Mapping[str, Any]) -> list[str]:
-    """Things about the data that a user should know before training, one sentence each."""
+    """What a user should know about the data before training; one sentence each."""
     return [
         *report["notes"],
         *_unreadable(report),
@@ -225,19 +225,19 @@ def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
         )
     if any(label.casefold().startswith(("and ", "& ")) for label in unlisted):
         found.append(
-            "some labels look like pieces of one that holds the separator: --known-genres, or a "
-            "line in the alias table, keeps it whole"
+            "some labels look like pieces of one that contains the separator: name it with "
+            "--known-genres or in the alias table to keep it whole"
         )
     return [*found, *_inseparable(list(genres["kept"]), np.array(genres["cooccurrence"]))]
 
 
-def _inseparable(names: Sequence[str], both: np.ndarray) -> list[str]:
-    """Genres that are never given one without the other, so that no model can tell them apart."""
-    alone = both.diagonal()
-    same = np.triu((both == alone[:, None]) & (both == alone[None, :]), 1)
+def _inseparable(names: Sequence[str], cooccurrence: np.ndarray) -> list[str]:
+    """Pairs of genres that only occur together, which no model can distinguish."""
+    films = cooccurrence.diagonal()
+    same = (cooccurrence == films[:, None]) & (cooccurrence == films[None, :])
     return [
-        f"'{names[a]}' and '{names[b]}' always stand together: for a model they are one genre"
-        for a, b in np.argwhere(same).tolist()
+        f"'{names[a]}' and '{names[b]}' always occur together: for a model they are one genre"
+        for a, b in np.argwhere(np.triu(same, 1)).tolist()
     ]
 
 
@@ -257,7 +257,7 @@ def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
     conflicts = report["duplicates"]["plots_with_different_genres"]
     if conflicts:
         found.append(
-            f"{conflicts:,} plot(s) stand in several rows with different genres: each of these "
+            f"{conflicts:,} plot(s) are in several rows with different genres: each of these "
             "rows got the genres of all of them"
         )
     return found
@@ -268,7 +268,7 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
     longer = report["tokens"]["longer_than"][str(MAX_LENGTH)]
     if longer > 0.1:
         found.append(
-            f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be cut there "
+            f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be truncated "
             "(finetune.py --max-length)"
         )
     text = report["text_fields"]

@@ -1,4 +1,4 @@
-"""Train, validation and test: stratified by genre, and no film in two of them."""
+"""Train, validation and test: stratified by genre, each film in one of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SPLITS = ("train", "validation", "test")
 MIN_FILMS = 10
 """Distinct films without which there are no three splits."""
 HELD_OUT = 0.1
-"""Share of the groups in validation, and the same in test."""
+"""Share of the groups in validation, and in test."""
 
 
 def split_groups(y: np.ndarray, groups: np.ndarray, *, seed: int) -> np.ndarray:

@@ -29,7 +29,7 @@ _ID_NAMES = ("id", "movie_id", "tmdb_id", "imdb_id", "tconst", "wikipedia_movie_
 
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)
 _SHORTEST_PLOT = 12
-"""Words of the median cell of a column that is a plot by its content."""
+"""Words of the median cell, from which a column may be plots by its content."""
 _KNOWN_SHARE = 0.5
 """Share of a column's labels that the alias table must list for the column to be genres."""
 
@@ -58,11 +58,11 @@ def find_columns(
     genre_column: str | None,
     title_column: str | None,
 ) -> dict[str, str | None]:
-    """Column of id, title, plot and raw_genres; None where there is none (id and title only).
+    """Columns of id, title, plot and raw_genres; None for an id or a title that is missing.
 
     Args:
         head: The first cells of each column.
-        aliases: Labels by which a column of genres is known.
+        aliases: Their labels identify a column of genres.
 
     Raises:
         InputError: If plots or genres are missing or ambiguous; candidates are named.
@@ -73,8 +73,10 @@ def find_columns(
         named = [c for c in _named(found, _GENRE_NAMES) if any(cell.strip() for cell in head[c])]
         if len(named) != 1:
             # Several names, or none: the columns whose labels are those of genres.
-            known = [c for c in named or found if _known_share(head[c], aliases) >= _KNOWN_SHARE]
-            named = known or named
+            by_labels = [
+                c for c in named or found if _known_share(head[c], aliases) >= _KNOWN_SHARE
+            ]
+            named = by_labels or named
         genres = _only(found, named, "--genre-column")
     text, title = _find_texts(found, text_column, title_column, head)
     return {"id": _first(found, _ID_NAMES), "title": title, "plot": text, "raw_genres": genres}
@@ -132,15 +134,15 @@ def normal_name(column: str) -> str:
 def _known_share(cells: Sequence[str], aliases: GenreAliases) -> float:
     """Share of a column's labels that are genres of the alias table."""
     genre_format = detect_genre_format(cells)
-    known = total = 0
+    listed = total = 0
     for cell in cells:
         try:
             labels = parse_genres(cell, genre_format, aliases)
         except ValueError:
             labels = [cell]
         total += len(labels)
-        known += sum(label in aliases for label in labels)
-    return known / total if total else 0.0
+        listed += sum(label in aliases for label in labels)
+    return listed / total if total else 0.0
 
 
 def _is_prose(cells: Sequence[str]) -> bool:

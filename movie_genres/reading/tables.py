@@ -31,7 +31,7 @@ _BATCH_ROWS = 2000
 
 
 def open_table(path: Path, encoding: str | None = None, *, strict: bool = False) -> Table:
-    """A data file as a table, by its suffix, and by its first bytes where that says nothing.
+    """A data file as a table, by its suffix, or by its first bytes.
 
     Raises:
         InputError: If the file is empty or cannot be read as what it is; if `strict`, also if
@@ -100,7 +100,7 @@ class JsonLinesTable(_ObjectTable):
         super().__init__()
 
     def _objects(self) -> Iterator[Any]:
-        # Only LF ends a line: U+2028 and the like may stand inside a JSON text.
+        # Only LF ends a line: a JSON text may contain U+2028 and the like.
         with self.encoding.open(self.path) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -205,7 +205,7 @@ class ParquetTable:
 class CmuTable:
     """The CMU Movie Summary Corpus as published: plots and metadata, joined by Wikipedia id.
 
-    Films that only one of the two files has are rows as well, with blanks.
+    Films that only one of the two files has are rows too, with empty cells.
     """
 
     columns: list[str] = ["id", "title", "plot", "genres"]  # noqa: RUF012

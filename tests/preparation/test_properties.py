@@ -26,7 +26,7 @@ from movie_genres.preparation.cleaning import (
 )
 from movie_genres.preparation.fields import DEFAULT_FIELDS, flatten
 from movie_genres.preparation.films import collect
-from movie_genres.preparation.text import RULES, clean_and_tell, clean_text, clean_texts
+from movie_genres.preparation.text import RULES, clean_and_list_rules, clean_text, clean_texts
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.delimited import DelimitedTable
 from movie_genres.reading.encodings import Encoding
@@ -96,10 +96,10 @@ def test_cleaning_is_a_projection_and_its_fast_path_changes_nothing(text: str) -
         if slow == before:
             break
     assert clean == slow
-    assert bool(clean_and_tell(text)[1]) or clean == text.strip()
+    assert bool(clean_and_list_rules(text)[1]) or clean == text.strip()
     rules: Counter[str] = Counter()
     assert clean_texts(["A man waits.", text], rules) == ["A man waits.", clean]
-    assert rules == Counter(clean_and_tell(text)[1])
+    assert rules == Counter(clean_and_list_rules(text)[1])
     flatten(text)
 
 

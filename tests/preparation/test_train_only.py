@@ -12,7 +12,7 @@ from conftest import made_up_films, prepare, write_csv
 
 from movie_genres.errors import InputError
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.preparation.train_only import MAYBE_HELD_OUT, OTHER_GENRES, STANDS_IN_SOURCE
+from movie_genres.preparation.train_only import IN_SOURCE, MAYBE_HELD_OUT, OTHER_GENRES
 
 COLUMNS = ["id", "title", "text", "genres", "labels"]
 
@@ -51,7 +51,7 @@ def test_films_of_a_train_source_come_into_train_and_change_nothing_else(tmp_pat
     assert next(row for row in added if row["title"] == more[7]["title"])["genres"] == ["Horror"]
     with (tmp_path / "both" / "rejected.csv").open(newline="") as file:
         assert Counter(row["reason"] for row in csv.DictReader(file)) == {
-            MAYBE_HELD_OUT: 2, STANDS_IN_SOURCE: 2, OTHER_GENRES: 1, "repeats an earlier row": 1
+            MAYBE_HELD_OUT: 2, IN_SOURCE: 2, OTHER_GENRES: 1, "repeats an earlier row": 1
         }  # fmt: skip
     assert both.report["train_only"] == 54
     assert both.report["read"] == both.report["kept"] + 6 == 180
@@ -73,8 +73,6 @@ def test_genres_that_a_train_source_never_uses_can_be_unknown_for_its_films(tmp_
 
 def test_a_train_source_that_brings_nothing_is_refused(tmp_path: Path) -> None:
     main = write_csv(tmp_path / "main.csv", made_up_films(120))
-    with pytest.raises(
-        InputError, match="--train-source adds no film.*its plot stands in --source"
-    ):
+    with pytest.raises(InputError, match="--train-source adds no film.*its plot is in --source"):
         prepare(main, tmp_path / "both", "--train-source", str(main))
     assert not (tmp_path / "both").exists()

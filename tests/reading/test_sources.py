@@ -18,7 +18,12 @@ from conftest import made_up_films
 from movie_genres.errors import InputError
 from movie_genres.reading.genres import GenreAliases, GenreFormat
 from movie_genres.reading.records import Malformed
-from movie_genres.reading.sources import Asked, Source, read_sources, with_text_fields
+from movie_genres.reading.sources import (
+    Source,
+    SourceOptions,
+    read_sources,
+    with_text_fields,
+)
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
@@ -27,7 +32,7 @@ FILMS = made_up_films(60)
 
 def opened(tmp_path: Path, *names: str, **asked: str) -> list[Source]:
     folder = tempfile.mkdtemp(prefix="expanded", dir=tmp_path)
-    return read_sources(names, Asked(**asked), TABLE, Path(folder))
+    return read_sources(names, SourceOptions(**asked), TABLE, Path(folder))
 
 
 def cells(source: Source) -> list[Sequence[str]]:
@@ -227,7 +232,9 @@ def test_damaged_bytes_in_utf8_spoil_no_other_row_and_are_named(
     line = path.read_bytes().split(b"\xe9")[0].count(b"\n") + 1
     assert f"damaged bytes in 1 line(s): {line};" in note
     with pytest.raises(InputError, match=rf"--strict: films.{suffix} is UTF-8 with damaged"):
-        read_sources([str(path)], Asked(strict=True), TABLE, Path(tempfile.mkdtemp(dir=tmp_path)))
+        read_sources(
+            [str(path)], SourceOptions(strict=True), TABLE, Path(tempfile.mkdtemp(dir=tmp_path))
+        )
 
 
 def test_an_encoding_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
