@@ -39,9 +39,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Raw movie metadata -> cleaned, de-duplicated, multi-hot splits.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--output-dir", type=Path, default=Path("data/prepared"), help="folder to write"
-    )
+    add = parser.add_argument
+    add("--output-dir", type=Path, default=Path("data/prepared"), help="folder to write")
     _add_sources(parser.add_argument_group("what is read").add_argument)
     _add_texts(parser.add_argument_group("the texts").add_argument)
     _add_genres(parser.add_argument_group("the genres").add_argument)
@@ -51,12 +50,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="also list films whose labels look wrong or incomplete (needs cleanlab)",
     )
-    add(
-        "--num-proc",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="processes; the result is the same",
-    )
+    processes = "processes; the result does not depend on it"
+    add("--num-proc", type=int, default=os.cpu_count() or 1, help=processes)
     add("--seed", type=int, default=0, help="seed of the splits")
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     _check_values(args)
@@ -80,10 +75,10 @@ def _add_sources(add: Callable[..., object]) -> None:
         help="further sources, whose films go to train alone; films that are in --source too are "
         "left out, and genres, validation and test do not change",
     )
-    add("--text-column", help="column of the plots; default: found by name or content")
-    add("--genre-column", help="column of the genres; default: found by name or content")
-    add("--title-column", help="column of the titles; default: found by name")
-    add("--encoding", help="encoding of text files; default: found out")
+    add("--text-column", help="column of the plots; found by name or content if not given")
+    add("--genre-column", help="column of the genres; found by name or content if not given")
+    add("--title-column", help="column of the titles; found by name if not given")
+    add("--encoding", help="encoding of text files; found out if not given")
     add("--strict", action="store_true", help="stop at the first row or byte that cannot be read")
 
 
@@ -92,7 +87,7 @@ def _add_texts(add: Callable[..., object]) -> None:
         "--text-fields",
         nargs="+",
         metavar="COLUMN",
-        help="columns that make up the text, in order; default: title and plot",
+        help="columns that make up the text, in order; title and plot if not given",
     )
     add(
         "--mask-genre-names", action="store_true", help="write ___ for names of genres in the texts"

@@ -52,7 +52,7 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b'title,overview,genres\nA,"cut in a quo', "line 2: the file ends inside a quoted field"),
+        (b'title,overview,genres\nA,"ends in a quo', "line 2: the file ends inside a quoted field"),
         (b"title,overview,genres\n", "films.csv has no row that can be read"),
         (b"overview,genres,overview\na,b,c\n", "several columns named overview"),
         (b"title,overview,genres\nA,one two three,Drama,x\n", "more fields than the header"),

@@ -208,9 +208,8 @@ class CmuTable:
     Films that only one of the two files has are rows too, with empty cells.
     """
 
-    columns: list[str] = ["id", "title", "plot", "genres"]  # noqa: RUF012
-
     def __init__(self, plots: Path, metadata: Path) -> None:
+        self.columns = ["id", "title", "plot", "genres"]
         self._plots = plots, choose_encoding(plots)
         self._films: dict[str, tuple[str, str]] = {}
         encoding = choose_encoding(metadata)

@@ -1,4 +1,4 @@
-"""Whatever stands in a file: nothing is lost, nothing crashes, nothing is executed."""
+"""Whatever a file contains: nothing is lost, nothing crashes, nothing is executed."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ def test_rows_that_share_any_key_are_one_group_also_through_others() -> None:
     assert same_film_groups([ids, plots]).tolist() == [0, 1, 1, 1, 2]
 
 
-def test_text_keys_ignore_case_blanks_and_signs() -> None:
+def test_text_keys_ignore_case_whitespace_and_punctuation() -> None:
     assert text_key("A man;  waits!") == text_key("a MAN waits")
     assert text_key("A man waits") != text_key("A men waits")
 

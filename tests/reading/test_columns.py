@@ -18,11 +18,10 @@ CAST = ["Ann Lee|Bo Roe Smith|Lou van der Berg"] * 60
 
 
 def found(**head: list[str]) -> dict[str, str | None]:
-    asked = {"text_column": None, "genre_column": None, "title_column": None}
-    return find_columns(head, TABLE, **asked)
+    return find_columns(head, TABLE, text_column=None, genre_column=None, title_column=None)
 
 
-def test_names_are_found_whatever_their_case_and_blanks() -> None:
+def test_names_are_found_whatever_their_case_and_whitespace() -> None:
     columns = found(**{" Movie-Name": ["A"] * 60, "OVERVIEW ": PLOTS, "Listed In": GENRES})
     assert columns == {
         "id": None, "title": " Movie-Name", "plot": "OVERVIEW ", "raw_genres": "Listed In"
@@ -42,7 +41,7 @@ def test_a_cast_with_pipes_is_neither_genres_nor_a_plot() -> None:
         found(cast=CAST, genres=GENRES, director=["Ann Lee"] * 60)
 
 
-def test_content_decides_between_two_names_and_blank_columns_do_not_count() -> None:
+def test_content_decides_between_two_names_and_empty_columns_do_not_count() -> None:
     assert found(category=["Movie"] * 60, genre=GENRES, plot=PLOTS)["raw_genres"] == "genre"
     assert found(genres=[" "] * 60, genre=["Weird"] * 60, plot=PLOTS)["raw_genres"] == "genre"
     with pytest.raises(InputError, match="several columns could be meant: overview, plot"):
