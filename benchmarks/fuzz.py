@@ -22,7 +22,6 @@ from movie_genres.preparation.cleaning import Batch, Cleaner, Layout, Recipe
 from movie_genres.preparation.fields import DEFAULT_FIELDS, flatten
 from movie_genres.preparation.films import collect
 from movie_genres.preparation.text import clean_text
-from movie_genres.reading.columns import TypeCheck
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +101,7 @@ def fuzz_texts(rng: np.random.Generator, count: int) -> Counter[str]:
 
 
 def fuzz_rows(rng: np.random.Generator, aliases: GenreAliases, count: int) -> Counter[str]:
-    layout = Layout(GenreFormat.PIPE, True, TypeCheck({}, []))
+    layout = Layout(GenreFormat.PIPE, True)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         cleaner = Cleaner(Recipe([layout], aliases, DEFAULT_FIELDS, 3, Path(folder)))
