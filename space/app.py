@@ -33,7 +33,7 @@ CHARACTERS_PER_TOKEN = 100
 Tokens are far shorter, so this loses nothing that the model would read."""
 BORDERLINE = 0.05
 """Difference between probability and threshold up to which a decision is explained as borderline:
-on the page the end of the bar and the mark are then hard to tell apart by eye."""
+on the page the end of the bar and the mark then look the same."""
 
 # Written for this page; these films do not exist.
 EXAMPLES = [

@@ -230,7 +230,7 @@ class Parts:
         return [_difference(name, old.get(name), record[name]) for name in names]
 
     def _complete(self) -> Iterator[Path]:
-        """The parts up to the first that is missing or has not the rows that its name says."""
+        """Parts in order, up to the first that is missing or has another number of rows."""
         for number in count():
             path = next(self.folder.glob(f"{number:06d}-*"), None)
             if path is None or count_rows(path) != _rows_in_name(path):

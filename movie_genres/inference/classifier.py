@@ -89,8 +89,9 @@ class GenreClassifier:
             runtime, config, tokenizer = load_onnx(name, precision or "int8")
         else:
             model, tokenizer = load_model(name)
-            asked = choose_precision(precision or "float32", on_cpu=model.device.type == "cpu")
-            runtime, config = TorchRuntime.tuned(model, asked), model.config
+            on_cpu = model.device.type == "cpu"
+            precision = choose_precision(precision or "float32", on_cpu=on_cpu)
+            runtime, config = TorchRuntime.tuned(model, precision), model.config
         decisions = Decisions.of_config(
             config, name, threshold=threshold, objective=objective, never_empty=never_empty
         )

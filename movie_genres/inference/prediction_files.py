@@ -28,7 +28,11 @@ _PARTS_PER_ROW_GROUP = 10
 
 
 def check_output(path: Path) -> None:
-    """Raises: InputError: If no file of predictions can be written there."""
+    """Refuse an --output that is a folder or has an unknown suffix.
+
+    Raises:
+        InputError: If it is one of these.
+    """
     if path.is_dir():
         raise InputError(f"--output {path} is a folder; name a file")
     if path.suffix.lower() not in SUFFIXES:

@@ -173,7 +173,11 @@ class OnnxRuntime:
 
 
 def check_onnxruntime() -> None:
-    """Raises: InputError: If ONNX Runtime is not installed."""
+    """Refuse --onnx where nothing can run the file.
+
+    Raises:
+        InputError: If ONNX Runtime is not installed.
+    """
     if importlib.util.find_spec("onnxruntime") is None:
         raise InputError(f"--onnx needs onnxruntime: python -m pip install -r {ONNX_REQUIREMENTS}")
 

@@ -1,4 +1,4 @@
-"""The demo page: what it says about a film, and how it works in a browser, uploaded alone."""
+"""The demo page: its text about a film, its files, and how it works in a browser."""
 
 from __future__ import annotations
 
