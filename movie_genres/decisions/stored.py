@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PretrainedConfig, PreTrainedModel
 
 from movie_genres.decisions.affine import AffineMap
 from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
 from movie_genres.model.head import fold_affine
 
-if TYPE_CHECKING:  # it brings scikit-learn, which reading a model has no need of
+if TYPE_CHECKING:  # reading a model's decisions needs neither PyTorch models nor scikit-learn
+    from transformers import PretrainedConfig, PreTrainedModel
+
     from movie_genres.decisions.tuning import Tuned
 
 

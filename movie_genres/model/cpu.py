@@ -18,16 +18,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from torch import nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
-from transformers import PreTrainedModel
 
 from movie_genres.errors import TrainingError
 from movie_genres.files import write_json
@@ -36,6 +34,10 @@ from movie_genres.model.batching import PAD_TO_MULTIPLE_OF, rows_of_batches, tok
 from movie_genres.model.devices import autocast
 from movie_genres.model.layers import find_embeddings, find_stack
 from movie_genres.progress import Pace
+
+if TYPE_CHECKING:  # using a model needs neither the Trainer's libraries nor their seconds
+    from accelerate import PartialState
+    from transformers import PreTrainedModel
 
 MOST_OF_DISK = 0.5
 """Of what is free: the rest is for checkpoints, and for others."""
@@ -175,6 +177,8 @@ def cached_activations(
     if shortcut is None or not _fits_on_disk(files.values(), folder):
         yield None
         return
+    from accelerate import PartialState
+
     process, complete = PartialState(), _is_complete(folder, files.values())
     process.wait_for_everyone()
     if not complete:
@@ -213,10 +217,10 @@ def _fits_on_disk(files: Iterable[RowsFile], folder: Path) -> bool:
     n_bytes = sum(file.n_bytes for file in files)
     existing = next(path for path in folder.parents if path.exists())
     fits = n_bytes <= MOST_OF_DISK * shutil.disk_usage(existing).free
-    if not fits and PartialState().is_main_process:
+    if not fits:
         print(
             f"note: {existing} has no room for {n_bytes / 2**30:.1f} GiB of activations of the "
-            "frozen layers: they are computed anew at every step"
+            "frozen layers: they are computed at every step"
         )
     return fits
 
