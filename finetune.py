@@ -32,7 +32,7 @@ from metrics import LOGGED, GenreMetrics
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.evaluation.artifacts import closing_words, write_results
-from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
+from movie_genres.evaluation.judge import TextModel, judge_baselines, tune_and_judge
 from movie_genres.hub.publication import publish_run
 from movie_genres.hub.repository import Repository, take_hub_target
 from movie_genres.model.attention import attend_in_float32
@@ -243,10 +243,8 @@ def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> No
     project, run, seed, memory = job.project, job.run, job.args.seed, peak_memory_bytes()
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     results, sweep = tune_and_judge(
-        model,
-        job.loaded.tokenizer,
+        TextModel(model, job.loaded.tokenizer, project.max_length),
         job.prepared,
-        max_length=project.max_length,
         pos_weight=job.pos_weight,
         objective=project.objective,
         never_empty=project.never_empty,

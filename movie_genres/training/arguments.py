@@ -18,7 +18,7 @@ import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
-from movie_genres.decisions.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
+from movie_genres.decisions.thresholds import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 from movie_genres.errors import InputError
 from movie_genres.model.devices import PRECISIONS, choose_precision, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
