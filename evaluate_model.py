@@ -137,7 +137,6 @@ def write_onnx(
         Predictions.read(args.output_dir / "predictions.parquet"),
         model_folder=args.output_dir / "model",
         report_folder=args.output_dir,
-        model_id="model",
     )
     for precision, row in found.items():
         scores = row["test"]

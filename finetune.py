@@ -38,7 +38,8 @@ from movie_genres.evaluation.artifacts import closing_words, write_results
 from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
 from movie_genres.evaluation.results import Baseline
 from movie_genres.hub.publication import publish_run
-from movie_genres.hub.repository import Repository, take_hub_target
+from movie_genres.hub.repository import Repository
+from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.model import devices
 from movie_genres.model.encoder import (
     EncoderName,
@@ -155,9 +156,9 @@ class Job:
 def main(argv: Sequence[str] | None = None) -> int:
     project, args = parse_finetune_args(argv)
     disable_progress_bars()
-    wish, repository = take_hub_target(args), None
-    if wish is not None and args.process_index == 0:
-        target, token = wish
+    publishing, repository = pop_hub_arguments(args), None
+    if publishing is not None and args.process_index == 0:
+        target, token = publishing
         repository = Repository.connect(target, "model", token)  # not after hours of training
     try:
         run = finetune(project, args)
