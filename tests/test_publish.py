@@ -29,6 +29,7 @@ from movie_genres.errors import InputError, PublishError
 from movie_genres.evaluation import card as card_module
 from movie_genres.evaluation.card import TEMPLATE, render_card
 from movie_genres.hub.gate import check_card
+from movie_genres.hub.publication import stage_run
 from movie_genres.hub.repository import HubTarget
 from movie_genres.hub.subprocess_check import predict_by_name
 from movie_genres.hub.trainer_arguments import pop_hub_arguments
@@ -372,6 +373,13 @@ def test_what_is_not_what_was_measured_is_refused_and_nothing_is_sent(
     # (The client may ask what it runs under, once a day.)
     asked = [line for line in hub.log if line != "GET /api/agent-harnesses"]
     assert asked == ["GET /api/whoami-v2"]
+
+
+def test_the_gate_compares_the_staged_card_with_its_metrics(run: Path, tmp_path: Path) -> None:
+    staged = stage_run(run, NAME, tmp_path / "staged")
+    edit_card("Predicts the genres", "Guesses the genres")(staged.folder)
+    with pytest.raises(InputError, match="README.md is 'Guesses .*, but 'Predicts .* by metrics"):
+        staged.check()
 
 
 @pytest.mark.parametrize(

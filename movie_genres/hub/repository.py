@@ -223,7 +223,8 @@ class Repository:
             )
 
     def _retry(self, step: str, action: Callable[[], T]) -> T:
-        """Do one step; again after each of `WAITS` while the Hub is busy or out of reach.
+        """Do one step; again after each of `WAITS`, or the longer wait that the Hub asks for, while
+        it is busy or out of reach.
 
         Raises:
             InputError: If the Hub refuses the token, its rights or the card.
@@ -238,20 +239,21 @@ class Repository:
             except (
                 HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError
             ) as error:  # fmt: skip
-                reason = self._temporary_failure(step, error)
+                reason, requested = self._temporary_failure(step, error)
             if wait is None:
                 raise PublishError(
                     f"{step}: {reason}; run the same command again, only what is missing is sent"
                 )
+            seconds = max(wait, requested)
             print(
-                f"{step}: {reason}; trying again in {wait:.0f} s ({attempt} of {len(WAITS)})",
+                f"{step}: {reason}; trying again in {seconds:.0f} s ({attempt} of {len(WAITS)})",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
-            time.sleep(wait)
+            time.sleep(seconds)
         raise AssertionError("the last attempt returns or raises")
 
-    def _temporary_failure(self, step: str, error: Exception) -> str:
-        """The reason of a failure that may pass; any other one is raised in one line."""
+    def _temporary_failure(self, step: str, error: Exception) -> tuple[str, float]:
+        """Reason and requested wait of a failure that may pass; any other is raised in one line."""
         if type(error) in (RuntimeError, LocalEntryNotFoundError):
             # The client wraps what ends the upload of a large file in the first, and what ends a
             # download in the second. The Xet uploader raises the first for a broken connection.
@@ -261,10 +263,10 @@ class Repository:
         if isinstance(cause, PublishError):
             raise PublishError(f"{step}: {cause}") from None
         if not isinstance(cause, HfHubHTTPError):
-            return f"no answer ({self._without_token(cause) or type(cause).__name__})"
+            return f"no answer ({self._without_token(cause) or type(cause).__name__})", 0.0
         if cause.response.status_code != 429 and cause.response.status_code < 500:
             raise self._refusal(step, cause) from None
-        return _status(cause.response)
+        return _status(cause.response), _requested_wait(cause.response)
 
     def _refusal(self, step: str, error: HfHubHTTPError) -> InputError | PublishError:
         status = error.response.status_code
@@ -297,17 +299,19 @@ def belongs(path: str, patterns: Sequence[str]) -> bool:
 
 
 def _refuse_long_wait(response: httpx2.Response) -> None:
-    """Raise `PublishError` where the client would wait for as long as the server asks.
-
-    The wait ends when the server's limit of requests is reset, or is Retry-After in seconds.
-    """
-    limit = parse_ratelimit_headers(response.headers)
-    seconds = response.headers.get("Retry-After", "")
-    wait = float(seconds) if seconds.isdigit() else 0.0  # a date is ignored, as the client does
-    if limit is not None and limit.remaining == 0:
-        wait = float(limit.reset_in_seconds)
+    """Raise `PublishError` where the client would wait for as long as the server asks."""
+    wait = _requested_wait(response)
     if (response.status_code == 429 or response.status_code >= 500) and wait > LONGEST_WAIT:
         raise PublishError(f"{_status(response)}; run the same command again in {wait:.0f} s")
+
+
+def _requested_wait(response: httpx2.Response) -> float:
+    """Seconds that a server asks to wait: until its limit of requests is reset, or Retry-After."""
+    limit = parse_ratelimit_headers(response.headers)
+    if limit is not None and limit.remaining == 0:
+        return float(limit.reset_in_seconds)
+    seconds = response.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdigit() else 0.0  # a date is ignored, as by the client
 
 
 def _status(response: httpx2.Response) -> str:

@@ -126,6 +126,7 @@ ALL_WAITS = [*CLIENT_WAITS, 2, *CLIENT_WAITS, 8, *CLIENT_WAITS, 20, *CLIENT_WAIT
         (Fault("PUT /lfs/", drop_after=50_000), [1], "thrown while requesting PUT"),
         (Fault("POST /verify", 500), [1], "HTTP Error 500"),
         (Fault("/commit/", 504), [2], "uploading to tester/movie-genres: 127.0.0.1 answers 504"),
+        (Fault("/commit/", 429, {"Retry-After": "55"}), [55], "trying again in 55 s (1 of 3)"),
         (Fault("/commit/", lose_answer=True), [2], "uploading to tester/movie-genres: no answer"),
     ],
     ids=lambda value: value.pattern if isinstance(value, Fault) else "",
