@@ -127,7 +127,6 @@ def write_onnx(text_model: TextModel, args: argparse.Namespace) -> None:
         Predictions.read(args.output_dir / "predictions.parquet"),
         model_folder=args.output_dir / "model",
         report_folder=args.output_dir,
-        model_id="model",
     )
     for precision, row in found.items():
         scores = row["test"]

@@ -34,7 +34,8 @@ from movie_genres.errors import InputError
 from movie_genres.evaluation.artifacts import closing_words, write_results
 from movie_genres.evaluation.judge import TextModel, judge_baselines, tune_and_judge
 from movie_genres.hub.publication import publish_run
-from movie_genres.hub.repository import Repository, take_hub_target
+from movie_genres.hub.repository import Repository
+from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.model.attention import attend_in_float32
 from movie_genres.model.devices import peak_memory_bytes, use_all_cores
 from movie_genres.model.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
@@ -137,9 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
     disable_progress_bars()
     transformers.logging.disable_progress_bar()  # of reading and writing weights
-    hub, repository = take_hub_target(args), None
-    if hub is not None and args.process_index == 0:
-        repository = Repository.connect(hub[0], "model", hub[1])  # not after hours of training
+    publishing, repository = pop_hub_arguments(args), None
+    if publishing is not None and args.process_index == 0:
+        target, token = publishing
+        repository = Repository.connect(target, "model", token)  # not after hours of training
     try:
         run = finetune(project, args)
     except TrainingStoppedError as stop:

@@ -121,7 +121,7 @@ def test_the_model_reads_rows_as_they_were_prepared(
     number = int(film["id"]) - 1000
     assert list(lines[number]["probabilities"].values()) == pytest.approx(wanted, abs=1e-5)
     card = (run / "README.md").read_text(encoding="utf-8")
-    assert "from its title, plot, tagline and cast:" in card
+    assert "from its title, plot, tagline and cast." in card
     assert "`Title. Plot. Tagline: … Cast: …`" in card
 
 
