@@ -145,7 +145,7 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
         raise InputError(
             f"{name} and the prepared dataset have different genres (model only: "
             f"{', '.join(only_model) or 'none'}; data only: {', '.join(only_data) or 'none'}); "
-            "prepare the data with the aliases and --min-genre-count of the model's own data"
+            "prepare the data with the aliases and --min-genre-count of the model"
         )
 
 
