@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
-    """Load, tokenise, initialise the head, train, then decide and judge; give the run's folder."""
+    """Load, train, then decide and judge; give the folder of the run, which may be complete."""
     use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
     run = RunFolder(Path(args.output_dir or "runs/demo"))
     prepared = load_prepared(Path(project.dataset_dir))
@@ -172,7 +172,6 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
             print(f"{run.path} is complete (--overwrite starts again from nothing)\n")
             print(closing_words(metrics, run.path))
         return run
-
     set_seed(args.seed)
     loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
     loaded.model.config.text_fields = prepared.report.get("text_fields")
@@ -182,34 +181,39 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     if job.is_main_process:
         run.start(record, overwrite=project.overwrite)
     job.wait_for_everyone()
+    model, seed_runs = train(job)
+    if job.is_main_process:
+        # The other processes are done: none waits at a barrier, with a time limit, for this.
+        finish(job, model, seed_runs)
+    return run
 
-    began, model = time.perf_counter(), loaded.model
+
+def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
+    """Freeze, tokenise, initialise the head, train the seed runs and average their weights."""
+    project, args, model, began = job.project, job.args, job.loaded.model, time.perf_counter()
     n_frozen = freeze_lower(model, project.frozen_share)
     if job.is_main_process:
-        print_plan(project, args, prepared, loaded, n_frozen)
+        print_plan(project, args, job.prepared, job.loaded, n_frozen)
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
     if args.device.type == "cpu" and project.precision != "float32":
         attend_in_float32(model)
-    inputs = tokenize_splits(prepared, loaded.tokenizer, project.tokens_in_training)
+    inputs = tokenize_splits(job.prepared, job.loaded.tokenizer, project.tokens_in_training)
     with ExitStack() as stack:
         if n_frozen and project.caches_activations(args.device):
-            cache = cached_inputs(
-                inputs, model, n_frozen, run.cached_activations, project.precision
+            cache = job.run.cached_activations
+            cached = cached_inputs(
+                inputs, model, n_frozen, folder=cache, precision=project.precision
             )
-            inputs = stack.enter_context(cache)
+            inputs = stack.enter_context(cached)
         seconds = time.perf_counter() - began
         if project.probe_c:
             seconds = initialise_head(
-                model, inputs, run, prepared.y("train"), began=began, precision=project.precision,
-                pos_weight=pos_weight, inverse_penalty=project.probe_c,
+                model, inputs, job.run, job.prepared.y("train"),
+                began=began, precision=project.precision,
+                pos_weight=job.pos_weight, inverse_penalty=project.probe_c,
             )  # fmt: skip
-        trained, seed_runs = train_seed_runs(
-            model, run, project.soup, partial(build_trainer, job, inputs), seconds
-        )
-    if job.is_main_process:
-        # The other processes are done: none waits at a barrier, with a time limit, for this.
-        finish(job, trained, seed_runs)
-    return run
+        build = partial(build_trainer, job, inputs)
+        return train_seed_runs(model, job.run, build, count=project.soup, seconds=seconds)
 
 
 def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float) -> GenreTrainer:

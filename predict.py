@@ -81,6 +81,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "the other films of its batch",
     )
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    check_args(args)
+    return args
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Raises: InputError: If arguments contradict each other, or a value is not allowed."""
     if (args.input is None) != (args.output is None):
         raise InputError("--input and --output go together")
     if args.input is not None and (args.plots or args.title):
@@ -95,7 +101,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         if getattr(args, flag) and args.input is None:
             raise InputError(f"--{flag.replace('_', '-')} goes with --input")
     check_precision(args.precision, onnx=args.onnx)
-    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,6 +236,18 @@ def parse_finetune_args(
         nearest = _nearest(unknown[0].lstrip("-").split("=")[0])
         hint = f"; did you mean --{nearest.replace('_', '-')}?" if nearest else ""
         raise InputError(f"unknown argument(s): {' '.join(unknown)}{hint or _SEE_HELP}")
+    _check_trainer_arguments(namespace)
+    project = ProjectArguments(**_values(ProjectArguments, namespace))
+    project.check()
+    _set_precision(project, namespace)
+    try:
+        return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
+    except (ValueError, TypeError, RuntimeError, ImportError) as error:
+        raise InputError(one_line(error)) from None
+
+
+def _check_trainer_arguments(namespace: Namespace) -> None:
+    """Raises: InputError: If an argument of the Trainer is out of range, or would break a run."""
     if namespace.push_to_hub != (namespace.hub_model_id is not None):
         raise InputError("--push_to_hub and --hub_model_id you/name go together")
     for name in ("hub_strategy", "hub_always_push", "hub_revision"):
@@ -258,10 +271,16 @@ def parse_finetune_args(
         raise InputError(f"--learning_rate {namespace.learning_rate} is not in [0, inf)")
     if not 0 <= namespace.seed < 2**32:
         raise InputError(f"--seed {namespace.seed} is not in [0, 2**32)")
-    project = ProjectArguments(**_values(ProjectArguments, namespace))
-    project.check()
-    # Precision is a property of the device, so it is decided here and not by the user's flags,
-    # unless they ask for one.
+
+
+def _set_precision(project: ProjectArguments, namespace: Namespace) -> None:
+    """Write the precision of the training into both.
+
+    It is a property of the device, so it is decided here unless the user gives it.
+
+    Raises:
+        InputError: If it is given twice.
+    """
     if not (namespace.bf16 or namespace.fp16):
         on_cpu = namespace.use_cpu or not torch.cuda.is_available()
         project.precision = choose_precision(project.precision, on_cpu=on_cpu)
@@ -271,10 +290,6 @@ def parse_finetune_args(
         raise InputError("--precision and --bf16 / --fp16 say the same thing; give one of them")
     else:
         project.precision = "bf16" if namespace.bf16 else "fp16"
-    try:
-        return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
-    except (ValueError, TypeError, RuntimeError, ImportError) as error:
-        raise InputError(one_line(error)) from None
 
 
 def read_recipe(path: Path) -> list[str]:

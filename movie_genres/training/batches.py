@@ -55,7 +55,7 @@ def tokenize_splits(
 
 @contextmanager
 def cached_inputs(
-    inputs: TrainingInputs, model: PreTrainedModel, n_frozen: int, folder: Path, precision: str
+    inputs: TrainingInputs, model: PreTrainedModel, n_frozen: int, *, folder: Path, precision: str
 ) -> Iterator[TrainingInputs]:
     """The same films as cached activations, which the model reads while the context lasts.
 

@@ -23,8 +23,9 @@ from movie_genres.training.trainer import whole_model
 def train_seed_runs(
     model: PreTrainedModel,
     run: RunFolder,
-    count: int,
     build_trainer: Callable[[int, float], Any],
+    *,
+    count: int,
     seconds: float,
 ) -> tuple[PreTrainedModel, list[SeedRun]]:
     """Train `count` times from the weights that the model has, and average what comes out.
@@ -34,9 +35,9 @@ def train_seed_runs(
     Args:
         model: To train, in place.
         run: Where weights and checkpoints are kept.
-        count: Number of seed runs; 1 averages nothing.
         build_trainer: Gives the `FilmTrainer` of a seed run, by its number (from 1) and the seconds
             that the run has taken so far.
+        count: Number of seed runs; 1 averages nothing.
         seconds: That the run has taken so far.
 
     Returns:
