@@ -15,7 +15,7 @@ RUN := .venv/bin
 
 demo: .venv/installed
 	$(RUN)/python prepare_dataset.py
-	$(RUN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no finetune.py --max-length 384 --train-length 192 --frozen-share 0.67 --soft-labels 0.5
+	$(RUN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no finetune.py configs/recipes/demo.yaml
 
 test: .venv/installed-dev
 	$(RUN)/python -m pytest

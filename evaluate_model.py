@@ -1,4 +1,4 @@
-"""A model + a prepared dataset -> scores, figures, card; with --retune new decisions, too.
+"""A model + a prepared dataset -> scores, figures, card; with --retune also new decisions.
 
     python evaluate_model.py --model runs/demo/model --dataset-dir data/prepared \\
         --output-dir runs/demo-again
@@ -18,16 +18,16 @@ from pathlib import Path
 
 import transformers
 from datasets import disable_progress_bars
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.decisions.stored import label_names, undo_calibration
 from movie_genres.errors import InputError
 from movie_genres.evaluation.artifacts import ModelFacts, result_table, write_results
 from movie_genres.evaluation.judge import (
+    TextModel,
     judge_as_stored,
     judge_baselines,
-    save_model,
     tune_and_judge,
 )
 from movie_genres.evaluation.predictions import Predictions
@@ -42,11 +42,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Judge a model on a prepared dataset.")
     parser.add_argument("--model", required=True, help="model folder or Hub id")
     parser.add_argument("--dataset-dir", type=Path, required=True, help="prepared dataset")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder to make")
+    parser.add_argument("--output-dir", type=Path, required=True, help="new folder for the report")
     parser.add_argument(
         "--retune",
         action="store_true",
-        help="fit calibration and thresholds anew on the validation split and write a new model/",
+        help="fit calibration and thresholds again on the validation split and write a new model/",
     )
     parser.add_argument(
         "--objective",
@@ -86,15 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     model, tokenizer = load_model(args.model)
     check_labels(label_names(model.config), prepared, args.model)
     check_fields(model, prepared, args.model)
-    max_length = stored_max_length(tokenizer, model.config)
+    text_model = TextModel(model, tokenizer, stored_max_length(tokenizer, model.config))
     sweep = None
     if args.retune:
         stored = undo_calibration(model, prepared.labels)
         results, sweep = tune_and_judge(
-            model,
-            tokenizer,
+            text_model,
             prepared,
-            max_length=max_length,
             pos_weight=stored.pos_weight,
             objective=args.objective,
             never_empty=args.never_empty,
@@ -102,9 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             model_folder=args.output_dir / "model",
         )
     else:
-        results = judge_as_stored(
-            model, tokenizer, prepared, max_length=max_length, seed=args.seed, name=args.model
-        )
+        results = judge_as_stored(text_model, prepared, seed=args.seed, name=args.model)
     baselines = judge_baselines(
         prepared,
         objective=check_objective(results.thresholds.objective),
@@ -112,32 +108,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
     )
     results = replace(results, baselines=baselines)
-    write_results(args.output_dir, results, prepared, model_facts(args, max_length), sweep)
+    facts = model_facts(args, text_model.max_length)
+    write_results(args.output_dir, results, prepared, facts, sweep)
     if args.onnx:
-        write_onnx(model, tokenizer, args, max_length)
-    print(
-        f"Test split of {args.dataset_dir}, thresholds by policy '{results.thresholds.policy}':\n"
-    )
+        write_onnx(text_model, args)
+    print(f"Test split of {args.dataset_dir}, threshold policy '{results.thresholds.policy}':\n")
     print(result_table(results.metrics()))
     print(f"\nreport   {args.output_dir / 'README.md'}")
     return 0
 
 
-def write_onnx(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    args: argparse.Namespace,
-    max_length: int,
-) -> None:
+def write_onnx(text_model: TextModel, args: argparse.Namespace) -> None:
     if not args.retune:
-        save_model(model, tokenizer, args.output_dir / "model", max_length)
+        text_model.save(args.output_dir / "model")
     found = add_onnx(
-        model,
-        tokenizer,
+        text_model.model,
+        text_model.tokenizer,
         Predictions.read(args.output_dir / "predictions.parquet"),
         model_folder=args.output_dir / "model",
         report_folder=args.output_dir,
-        model_id="model",
     )
     for precision, row in found.items():
         scores = row["test"]
@@ -154,9 +143,9 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
         only_model = sorted(set(labels) - set(prepared.labels))
         only_data = sorted(set(prepared.labels) - set(labels))
         raise InputError(
-            f"{name} and the prepared dataset have other genres (model only: "
+            f"{name} and the prepared dataset have different genres (model only: "
             f"{', '.join(only_model) or 'none'}; data only: {', '.join(only_data) or 'none'}); "
-            "prepare the data with the aliases and --min-genre-count that the model was made with"
+            "prepare the data with the aliases and --min-genre-count of the model's own data"
         )
 
 

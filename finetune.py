@@ -1,21 +1,24 @@
 """data/prepared -> runs/<name>/: a fine-tuned encoder, its decisions, scores, figures and card.
 
     accelerate launch finetune.py
-    accelerate launch finetune.py --model-name-or-path google-bert/bert-base-uncased \\
+    accelerate launch finetune.py configs/recipes/bert_base.yaml \\
         --dataset-dir data/mine --output-dir runs/mine
 
-The same command again goes on from the last checkpoint; on a completed run it prints the table.
-With --push_to_hub --hub_model_id you/name the completed run is published, as publish.py does it.
+Flags after a recipe win over it. The same command again resumes from the last checkpoint; on a
+complete run it prints the scores. With --push_to_hub --hub_model_id you/name the complete run is
+published, as publish.py does it.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-import shutil
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +26,35 @@ import numpy as np
 import torch
 import transformers
 from datasets import disable_progress_bars
-from transformers import (
-    EarlyStoppingCallback,
-    PreTrainedModel,
-    PrinterCallback,
-    ProgressCallback,
-    set_seed,
-)
+from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 
 from metrics import LOGGED, GenreMetrics
 from movie_genres.command_line import exit_code
-from movie_genres.errors import InputError, TrainingError
+from movie_genres.errors import InputError
 from movie_genres.evaluation.artifacts import closing_words, write_results
-from movie_genres.evaluation.judge import judge_baselines, tune_and_judge
-from movie_genres.evaluation.results import Baseline
+from movie_genres.evaluation.judge import TextModel, judge_baselines, tune_and_judge
 from movie_genres.hub.publication import publish_run
-from movie_genres.hub.repository import Repository, take_hub_target
-from movie_genres.model import devices
-from movie_genres.model.encoder import (
-    EncoderName,
-    LoadedEncoder,
-    find_encoder,
-    load_encoder,
-    whole_model,
-)
+from movie_genres.hub.repository import Repository
+from movie_genres.hub.trainer_arguments import pop_hub_arguments
+from movie_genres.model.attention import attend_in_float32
+from movie_genres.model.devices import peak_memory_bytes, use_all_cores
+from movie_genres.model.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
+from movie_genres.model.layers import freeze_lower
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
-from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress
-from movie_genres.training.checkpoints import (
-    SafeCheckpoints,
-    TrainingStoppedError,
-    find_restart,
-    remove_damaged,
-)
+from movie_genres.training.averaging import SeedRun
+from movie_genres.training.batches import TrainingInputs, cached_inputs, tokenize_splits
+from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress, print_plan
+from movie_genres.training.checkpoints import TrainingStoppedError
 from movie_genres.training.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
-from movie_genres.training.probing import probe_logits
-from movie_genres.training.provenance import model_facts, run_facts, training_facts
+from movie_genres.training.probe import initialise_head, probe_logits
+from movie_genres.training.provenance import model_facts, run_facts
 from movie_genres.training.run_folder import RunFolder, run_record
-from movie_genres.training.soup import TrainingFacts, average, give_weights, trained_weights
-from movie_genres.training.start import Start, make_start
+from movie_genres.training.seed_runs import train_seed_runs
 from movie_genres.training.trainer import FilmTrainer
 
 _SEED_STEP = 10_007
-"""Between the trainings of a soup: neighbouring seeds of whole runs share none of them."""
+"""Between the seed runs of a run: runs of neighbouring seeds have no seed run in common."""
 
 
 class GenreTrainer(FilmTrainer):
@@ -110,23 +99,6 @@ class GenreTrainer(FilmTrainer):
         loss = total / torch.as_tensor(num_items_in_batch).clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """The stock step.
-
-        Raises:
-            TrainingError: If its loss is not finite: nothing after it would be of use.
-        """
-        loss = super().training_step(*args, **kwargs)
-        if not torch.isfinite(loss):
-            rates = [group["lr"] for group in self.optimizer.param_groups]  # type: ignore[union-attr]
-            raise TrainingError(
-                f"the loss of step {self.state.global_step + 1} is {loss.item()} (learning rate "
-                f"{max(rates):.1e}, {self.args.world_size} process(es)). Likely causes: a learning "
-                "rate that is too high (--learning-rate, a tenth of it), fp16 without the range "
-                "for this model (--precision float32 or bf16), an encoder whose weights are damaged"
-            )
-        return loss
-
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """The stock loop, with the loss of all films at once.
 
@@ -141,7 +113,7 @@ class GenreTrainer(FilmTrainer):
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is asked to do, and with what."""
+    """A run and what it works with."""
 
     project: ProjectArguments
     args: FinetuneArguments
@@ -151,23 +123,34 @@ class Job:
     loaded: LoadedEncoder
     pos_weight: np.ndarray
 
+    @property
+    def is_main_process(self) -> bool:
+        return self.args.process_index == 0
+
+    def wait_for_everyone(self) -> None:
+        self.args.distributed_state.wait_for_everyone()
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     project, args = parse_finetune_args(argv)
+    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if name not in (*LOGGED, "loss"):  # refused now, and not after the first epoch
+        raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
     disable_progress_bars()
-    wish, repository = take_hub_target(args), None
-    if wish is not None and args.process_index == 0:
-        target, token = wish
+    transformers.logging.disable_progress_bar()  # of reading and writing weights
+    publishing, repository = pop_hub_arguments(args), None
+    if publishing is not None and args.process_index == 0:
+        target, token = publishing
         repository = Repository.connect(target, "model", token)  # not after hours of training
     try:
         run = finetune(project, args)
     except TrainingStoppedError as stop:
         if args.process_index == 0:
-            print(f"{stop}; the same command goes on from there", flush=True)
+            print(f"{stop}; the same command resumes from there", flush=True)
         return stop.exit_code
-    except KeyboardInterrupt:  # outside of the trainings
+    except KeyboardInterrupt:  # outside of the training loop
         if args.process_index == 0:
-            print("what was finished is kept: the same command goes on from there", flush=True)
+            print("finished parts are kept: the same command resumes from there", flush=True)
         raise
     if repository is not None:
         print()
@@ -176,104 +159,80 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
-    """Make the run, or go on with it; give its folder."""
-    transformers.logging.disable_progress_bar()  # of reading and writing weights
-    devices.use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
+    """Load, tokenise, initialise the head, train, then decide and judge; give the run's folder."""
+    use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
+    run = RunFolder(Path(args.output_dir or "runs/demo"))
     prepared = load_prepared(Path(project.dataset_dir))
     encoder = find_encoder(project.model_name_or_path)
-    run = RunFolder(Path(args.output_dir or "runs/demo"))
-    check_best_metric(args)
     record = run_record(project, args, prepared, encoder)
     run.check(record, overwrite=project.overwrite)
     if not project.overwrite and (metrics := run.metrics()) is not None:
         if args.process_index == 0:
-            run.clear()
-            print(f"{run.path} is complete (--overwrite starts afresh)\n")
+            run.remove_cache()
+            print(f"{run.path} is complete (--overwrite starts again from nothing)\n")
             print(closing_words(metrics, run.path))
         return run
+
     set_seed(args.seed)
     loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
     loaded.model.config.text_fields = prepared.report.get("text_fields")
-    # Every process has looked at the folder before the first one writes into it.
-    args.distributed_state.wait_for_everyone()
-    if args.process_index == 0:
-        run.start(record, overwrite=project.overwrite)
-    args.distributed_state.wait_for_everyone()
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
     job = Job(project, args, run, prepared, encoder, loaded, pos_weight)
-    model, trainings = train_members(job)
-    if args.process_index == 0:
-        # The other processes are done: no one waits at a barrier, with a time limit, for this.
-        finish(job, model, trainings)
+    job.wait_for_everyone()  # every process has looked at the folder before it changes
+    if job.is_main_process:
+        run.start(record, overwrite=project.overwrite)
+    job.wait_for_everyone()
+
+    began, model = time.perf_counter(), loaded.model
+    n_frozen = freeze_lower(model, project.frozen_share)
+    if job.is_main_process:
+        print_plan(project, args, prepared, loaded, n_frozen)
+    model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
+    if args.device.type == "cpu" and project.precision != "float32":
+        attend_in_float32(model)
+    inputs = tokenize_splits(prepared, loaded.tokenizer, project.tokens_in_training)
+    with ExitStack() as stack:
+        if n_frozen and project.caches_activations(args.device):
+            cache = cached_inputs(
+                inputs, model, n_frozen, run.cached_activations, project.precision
+            )
+            inputs = stack.enter_context(cache)
+        seconds = time.perf_counter() - began
+        if project.probe_c:
+            seconds = initialise_head(
+                model, inputs, run, prepared.y("train"), began=began, precision=project.precision,
+                pos_weight=pos_weight, inverse_penalty=project.probe_c,
+            )  # fmt: skip
+        trained, seed_runs = train_seed_runs(
+            model, run, project.soup, partial(build_trainer, job, inputs), seconds
+        )
+    if job.is_main_process:
+        # The other processes are done: none waits at a barrier, with a time limit, for this.
+        finish(job, trained, seed_runs)
     return run
 
 
-def check_best_metric(args: FinetuneArguments) -> None:
-    """Refuse a metric that no evaluation gives, before and not after the first epoch."""
-    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
-    if name not in (*LOGGED, "loss"):
-        raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
-
-
-def train_members(job: Job) -> tuple[PreTrainedModel, list[TrainingFacts]]:
-    """Train `--soup` times from one start, and average the weights.
-
-    Returns:
-        The model in one piece, on the first process, and what each training came to.
-    """
-    project, args, run = job.project, job.args, job.run
-    start = make_start(project, args, run, job.prepared, job.loaded, job.pos_weight)
-    first, seconds = trained_weights(start.model), start.seconds
-    model, part = job.loaded.model, start.model
-    for number in range(1, project.soup + 1):
-        member = run.member(number)
-        complete = member.is_complete()
-        args.distributed_state.wait_for_everyone()
-        if not complete:
-            give_weights(start.model, first)
-            trainer = build_trainer(job, start, number, seconds)
-            train(trainer)
-            model = whole_model(trainer, job.loaded.model)
-            part = start.model if model is job.loaded.model else model
-            if trainer.is_world_process_zero():
-                member.save(trained_weights(part), training_facts(trainer.state, trainer.seconds()))
-            args.distributed_state.wait_for_everyone()
-        if project.soup > 1 and args.process_index == 0:
-            shutil.rmtree(run.training(number), ignore_errors=True)  # its checkpoints
-        seconds = member.load()[1].seconds
-    members = [run.member(number).load() for number in range(1, project.soup + 1)]
-    if args.process_index == 0:
-        give_weights(part, average([weights for weights, _ in members]))
-    return model, [facts for _, facts in members]
-
-
-def build_trainer(job: Job, start: Start, number: int, seconds: float) -> GenreTrainer:
-    """The Trainer of one of the trainings.
-
-    Args:
-        number: Which, from 1: each has another order of the films.
-        seconds: What the run has taken so far.
-    """
+def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float) -> GenreTrainer:
+    """The Trainer of seed run `number`, from 1; `seconds` are what the run has taken so far."""
     project, args = job.project, copy.copy(job.args)
-    folder = job.run.training(number) if project.soup > 1 else job.run.checkpoints
+    folder = job.run.seed_run(number) if project.soup > 1 else job.run.checkpoints
     args.output_dir = str(folder)
     args.seed = (args.seed + _SEED_STEP * (number - 1)) % 2**32
-    if project.soup > 1 and args.process_index == 0:
-        print(f"training {number} of {project.soup}", flush=True)
+    if project.soup > 1 and job.is_main_process:
+        print(f"seed run {number} of {project.soup}", flush=True)
     trainer = GenreTrainer(
-        model=start.model,
+        model=job.loaded.model,
         args=args,
-        train_dataset=start.train,
-        eval_dataset=start.validation,
-        data_collator=start.collate,
+        train_dataset=inputs.films["train"],
+        eval_dataset=inputs.films["validation"],
+        data_collator=inputs.collate,
         compute_metrics=GenreMetrics(job.prepared.labels),
         processing_class=job.loaded.tokenizer,
         pos_weight=job.pos_weight,
+        train_lengths=inputs.lengths["train"],
         seconds_before=seconds,
     )
-    for stock in (ProgressCallback, PrinterCallback):
-        trainer.remove_callback(stock)
-    trainer.add_callback(ReadableProgress(not args.disable_tqdm, project.soup - number))
+    ReadableProgress(not args.disable_tqdm, project.soup - number).replace_stock(trainer)
     evaluations = job.run.evaluations / folder.relative_to(job.run.checkpoints)
     trainer.add_callback(EvaluationFiles(trainer, evaluations))
     if project.early_stopping_patience and args.eval_strategy != "no":
@@ -281,74 +240,44 @@ def build_trainer(job: Job, start: Start, number: int, seconds: float) -> GenreT
     return trainer
 
 
-def train(trainer: GenreTrainer) -> None:
-    """Train, from the newest intact checkpoint if there is one, and load the best one.
-
-    Raises:
-        TrainingStoppedError: If a signal asked to stop; the checkpoint to go on from is written.
-    """
-    restart = find_restart(Path(str(trainer.args.output_dir)))
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        remove_damaged(restart)
-    trainer.accelerator.wait_for_everyone()
-    if restart.checkpoint is not None:
-        if trainer.is_world_process_zero():
-            print(f"going on from {restart.checkpoint}", flush=True)
-        if trainer.was_stopped_early(restart.checkpoint):
-            return
-    checkpoints = SafeCheckpoints(trainer)
-    trainer.add_callback(checkpoints)
-    with checkpoints:
-        trainer.train(resume_from_checkpoint=str(restart.checkpoint or "") or None)
-
-
-def finish(job: Job, model: PreTrainedModel, trainings: Sequence[TrainingFacts]) -> None:
+def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
-    project, run, memory = job.project, job.run, devices.peak_memory_bytes()
+    project, run, seed, memory = job.project, job.run, job.args.seed, peak_memory_bytes()
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     results, sweep = tune_and_judge(
-        model,
-        job.loaded.tokenizer,
+        TextModel(model, job.loaded.tokenizer, project.max_length),
         job.prepared,
-        max_length=project.max_length,
         pos_weight=job.pos_weight,
         objective=project.objective,
         never_empty=project.never_empty,
-        seed=job.args.seed,
+        seed=seed,
         model_folder=run.model,
     )
-    facts = run_facts(
-        trainings,
-        precision=project.precision,
-        world_size=job.args.world_size,
-        probing_seconds=run.load_probe()[1] if project.probe_c else 0.0,
-        memory=memory,
-    )
-    results = replace(results, baselines=score_baselines(job), train=facts)
-    write_results(
-        run.path,
-        results,
-        job.prepared,
-        model_facts(job.args, project, run.path, job.encoder, facts),
-        sweep,
-    )
-    run.clear()
-    print(closing_words(results.metrics(), run.path))
-
-
-def score_baselines(job: Job) -> dict[str, Baseline]:
-    project, seed, probe = job.project, job.args.seed, None
+    probe, probe_seconds = None, 0.0
     if project.probe_c:
-        logits = probe_logits(job.run, job.encoder, job.prepared, project.training_cut, seed)
+        head, probe_seconds = run.load_probe()
+        length = project.tokens_in_training
+        logits = probe_logits(head, job.encoder, job.prepared, max_length=length, seed=seed)
         probe = logits, job.pos_weight
-    return judge_baselines(
+    baselines = judge_baselines(
         job.prepared,
         objective=project.objective,
         never_empty=project.never_empty,
         seed=seed,
         probe=probe,
     )
+    train = run_facts(
+        seed_runs,
+        precision=project.precision,
+        world_size=job.args.world_size,
+        probing_seconds=probe_seconds,
+        memory=memory,
+    )
+    results = replace(results, baselines=baselines, train=train)
+    facts = model_facts(job.args, project, run.path, job.encoder, train)
+    write_results(run.path, results, job.prepared, facts, sweep)
+    run.remove_cache()
+    print(closing_words(results.metrics(), run.path))
 
 
 if __name__ == "__main__":

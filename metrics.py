@@ -1,4 +1,4 @@
-"""What is logged at each evaluation, the same scores for `evaluate`, and which model is better.
+"""Scores at each evaluation (`compute_metrics`), for `evaluate`, and of two models compared.
 
 import evaluate
 metric = evaluate.load("/absolute/path/to/metrics.py")
@@ -44,15 +44,15 @@ LOGGED = (
     "f1_micro_at_0.5",
     "f1_macro_per_genre",
 )
-"""Names of what `GenreMetrics` gives."""
+"""Names of the scores that `GenreMetrics` returns."""
 
 
 @dataclass
 class GenreMetrics:
     """`compute_metrics` of the Trainer: logits in, scalars with constant names out.
 
-    The scores of validation films under thresholds fitted on the same films flatter a little;
-    they serve to follow a training. What is reported at the end is cross-validated.
+    The thresholds are fitted on the films that they are scored on, so that these scores are a
+    little optimistic: they serve to follow a training. Those in the report are not.
     """
 
     labels: list[str]
@@ -69,8 +69,8 @@ class GenreMetrics:
                 unknown), both of shape (n_samples, n_labels), or lists of such batches.
         """
         labels, logits = (
-            np.concatenate(given) if isinstance(given, list) else np.asarray(given)
-            for given in (prediction.label_ids, prediction.predictions)
+            np.concatenate(part) if isinstance(part, list) else np.asarray(part)
+            for part in (prediction.label_ids, prediction.predictions)
         )
         y_true = restore_unknown(labels.astype(np.float32))
         y_prob = expit(logits.astype(np.float64))
@@ -99,7 +99,7 @@ class MultiLabelScores(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
-            description="Multi-label scores of probabilities cut at thresholds.",
+            description="Multi-label scores of probabilities and of the decisions at thresholds.",
             citation="",
             inputs_description=(
                 "predictions: probabilities in [0, 1], one list per row; references: multi-hot "
@@ -125,10 +125,11 @@ class MultiLabelScores(evaluate.Metric):
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Is model A better than model B?")
+    parser = argparse.ArgumentParser(description="Compare the predictions of two models.")
     commands = parser.add_subparsers(dest="command", required=True)
     comparison = commands.add_parser(
-        "compare", help="paired bootstrap of two models' predictions of the same films"
+        "compare",
+        help="differences of the scores of two models on the same films, by paired bootstrap",
     )
     for name in ("a", "b"):
         comparison.add_argument(name, type=Path, help="predictions.parquet of a run")
@@ -146,17 +147,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def difference_table(differences: Mapping[str, Difference]) -> str:
-    """The differences as text in columns, with what the last ones mean."""
-    lines = [f"{'':<26}{'a':>8}{'b':>8}{'a - b':>9}   {LEVEL:.0%} interval     a ahead"]
+    """The differences as text in columns, with a note on the last two."""
+    lines = [f"{'':<26}{'a':>8}{'b':>8}{'a - b':>9}   {LEVEL:.0%} interval     a higher"]
     for name, found in differences.items():
-        low, high = found.interval
+        (low, high), share = found.interval, f"{found.a_better:.0%}"
         lines.append(
             f"{name:<26}{found.a:>8.3f}{found.b:>8.3f}{found.difference:>+9.3f}"
-            f"   {low:+.3f} to {high:+.3f}   {found.a_better:.0%}"
+            f"   {low:+.3f} to {high:+.3f}   {'equal' if low == high == 0 else share}"
         )
     note = (
-        f"Bootstrap over films, {N_RESAMPLES:,} resamples, both models on the same ones. It tells "
-        "what other\nfilms would change, not what another training seed would."
+        f"Paired bootstrap over films, {N_RESAMPLES:,} resamples. a higher: share of the resamples "
+        "in which a scores\nhigher, equal scores counted half. The interval covers the choice of "
+        "the films, not that of the training seed."
     )
     return "\n".join([*lines, "", note])
 

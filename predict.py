@@ -6,9 +6,10 @@ python predict.py --model runs/demo/model --input films.csv --output genres.json
 python predict.py --model runs/demo/model --input films.csv.gz --output genres.parquet --onnx
 cat plots.txt | python predict.py --model runs/demo/model        # one plot per line
 
-A genre is given when its probability reaches the threshold that the model carries; --threshold and
---objective decide otherwise. A file is read and written a chunk at a time, whatever its length;
-after Ctrl-C, a signal or a power cut, the same command goes on where it was.
+A genre is given when its probability reaches the threshold in the model's config; --threshold and
+--objective replace these thresholds. Files are read and written a chunk at a time, so memory does
+not grow with their length; after Ctrl-C, a signal or a power cut the same command resumes.
+PyTorch and transformers are imported once the arguments and --input have been checked.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-
-import transformers
+from typing import TYPE_CHECKING
 
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
-from movie_genres.inference.bulk import open_films, predict_file
-from movie_genres.inference.classifier import GenreClassifier, Prediction, check_precision
-from movie_genres.inference.prediction_files import SUFFIXES
+from movie_genres.inference.precisions import PRECISIONS, check_precision
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.signals import StoppedError
+
+if TYPE_CHECKING:
+    from movie_genres.inference.classifier import GenreClassifier, Prediction
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,21 +41,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, help="CSV, JSONL or Parquet file to write")
     parser.add_argument(
-        "--overwrite",
+        "--restart",
         action="store_true",
-        help="remove what an earlier, unfinished command has done for --output",
+        help="start again: discard the parts that an interrupted command left for --output",
     )
     parser.add_argument(
         "--skip-broken", action="store_true", help="leave out rows of --input that cannot be read"
     )
     parser.add_argument("--text-column", help="column of the plots; found by name if not given")
     parser.add_argument("--title-column", help="column of the titles; found by name if not given")
-    cut = parser.add_mutually_exclusive_group()
-    cut.add_argument(
-        "--threshold", type=float, help="cut all genres here, not at the model's own thresholds"
+    thresholds = parser.add_mutually_exclusive_group()
+    thresholds.add_argument(
+        "--threshold",
+        type=float,
+        help="one threshold in [0, 1] for all genres, instead of those in the model's config",
     )
-    cut.add_argument(
-        "--objective", help="decide by the thresholds that the model carries for it, e.g. f1_macro"
+    thresholds.add_argument(
+        "--objective",
+        help="use the thresholds in the model's config that were tuned for this objective, "
+        "e.g. f1_macro",
     )
     parser.add_argument(
         "--never-empty",
@@ -64,15 +69,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision",
-        choices=("float32", "bf16", "int8", "auto"),
-        help="float32 (default, as measured and published), bf16, or auto: the fastest that the "
-        "device has; with --onnx int8 (default) or float32",
+        choices=PRECISIONS,
+        help="float32 (default; the published scores were measured in it), bf16, or auto: bf16 (on "
+        "older GPUs fp16) if the device computes in it, else float32; with --onnx: int8 (default) "
+        "or float32",
     )
     parser.add_argument(
         "--onnx",
         action="store_true",
-        help="compute by the ONNX file beside the model, on the CPU; in int8 a probability depends "
-        "a little on the other films of the file",
+        help="use the model's ONNX file, on the CPU; in int8 a probability depends slightly on "
+        "the other films of its batch",
     )
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if (args.input is None) != (args.output is None):
@@ -81,13 +87,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         raise InputError("give plots as arguments or --input, not both")
     if args.title and len(args.plots) != 1:
         raise InputError("--title goes with exactly one plot")
-    if args.output is not None and args.output.is_dir():
-        raise InputError(f"--output {args.output} is a folder; name a file")
-    if args.output is not None and args.output.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"--output {args.output}: the file name must end in one of {', '.join(SUFFIXES)}"
-        )
-    for flag in ("overwrite", "skip_broken", "text_column", "title_column"):
+    if args.output is not None:
+        from movie_genres.inference.prediction_files import check_output  # and with it pyarrow
+
+        check_output(args.output)
+    for flag in ("restart", "skip_broken", "text_column", "title_column"):
         if getattr(args, flag) and args.input is None:
             raise InputError(f"--{flag.replace('_', '-')} goes with --input")
     check_precision(args.precision, onnx=args.onnx)
@@ -96,34 +100,34 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     if args.input is None:
-        give_genres(args)
+        predict_plots(args)
         return 0
     try:
-        give_genres_of_file(args)
+        predict_films(args)
     except StoppedError as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
     return 0
 
 
-def give_genres(args: argparse.Namespace) -> None:
+def predict_plots(args: argparse.Namespace) -> None:
     """Print the genres of plots given as arguments or on standard input."""
     plots = args.plots or read_lines()
     if not any(plot.strip() for plot in plots):
         raise InputError("no plot given: neither as argument, nor on standard input or in --input")
     classifier = load_classifier(args)
-    tell_absent_fields(classifier, (TITLE, PLOT))
-    tell_blank(sum(not plot.strip() for plot in plots), len(plots))
+    report_missing_fields(classifier, (TITLE, PLOT))
+    report_missing_plots(sum(not plot.strip() for plot in plots), len(plots))
     titles = [args.title or ""] * len(plots)
     for title, plot, prediction in zip(titles, plots, classifier(plots, titles), strict=True):
         print_prediction(title or shorten(plot), prediction)
 
 
-def give_genres_of_file(args: argparse.Namespace) -> None:
+def predict_films(args: argparse.Namespace) -> None:
     """Write the genres of the films in --input to --output."""
+    from movie_genres.inference.bulk import open_films, predict_file
+
     with tempfile.TemporaryDirectory() as folder:
         films = open_films(
             args.input,
@@ -135,13 +139,19 @@ def give_genres_of_file(args: argparse.Namespace) -> None:
         for note in films.notes:
             print(f"note: {note}", file=sys.stderr)
         classifier = load_classifier(args)
-        tell_absent_fields(classifier, films.names.values())
-        tell_blank(films.n_blank, films.n_films)
-        predict_file(classifier, films, args.output, overwrite=args.overwrite)
+        report_missing_fields(classifier, films.names.values())
+        report_missing_plots(films.n_without_plot, films.n_films)
+        predict_file(classifier, films, args.output, restart=args.restart)
     print(f"wrote the genres of {films.n_films:,} films to {args.output}")
 
 
 def load_classifier(args: argparse.Namespace) -> GenreClassifier:
+    import transformers
+
+    from movie_genres.inference.classifier import GenreClassifier
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     return GenreClassifier.from_pretrained(
         args.model,
         threshold=args.threshold,
@@ -152,19 +162,20 @@ def load_classifier(args: argparse.Namespace) -> GenreClassifier:
     )
 
 
-def tell_absent_fields(classifier: GenreClassifier, given: Collection[str]) -> None:
-    absent = [name for name in classifier.fields.names if name not in given and name != TITLE]
-    if absent:
+def report_missing_fields(classifier: GenreClassifier, given: Collection[str]) -> None:
+    missing = [name for name in classifier.fields.names if name not in given and name != TITLE]
+    if missing:
         print(
-            f"note: the model also reads {', '.join(absent)}; blank here (--input takes columns)",
+            f"note: the model was also trained on {', '.join(missing)}, which the input does not "
+            "have; --input reads such columns",
             file=sys.stderr,
         )
 
 
-def tell_blank(n_blank: int, n_films: int) -> None:
-    if n_blank:
+def report_missing_plots(n_missing: int, n_films: int) -> None:
+    if n_missing:
         print(
-            f"note: {n_blank:,} of {n_films:,} films have no plot and get no genre",
+            f"note: {n_missing:,} of {n_films:,} films have no plot and get no genre",
             file=sys.stderr,
         )
 

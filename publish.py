@@ -1,4 +1,4 @@
-"""A run or a prepared dataset -> the Hub, after a check that what is pushed is what was measured.
+"""A run or a prepared dataset -> the Hub, checked before the upload and after pulling it back.
 
 python publish.py runs/demo --repo-id you/movie-genres                  # private
 python publish.py runs/demo --repo-id you/movie-genres --public --tag v1.0
@@ -7,8 +7,8 @@ python publish.py runs/demo --repo-id you/movie-genres --onnx           # ONNX f
 python publish.py runs/demo --repo-id you/movie-genres --space you/movie-genres-demo
 python publish.py --dataset data/prepared --repo-id you/movie-plots
 
-The token is the one that `hf auth login` stored, or the variable HF_TOKEN. The same command again
-after a failure sends only what is not on the Hub yet.
+The token is the one that `hf auth login` stored, or the variable HF_TOKEN. After a failure, the
+same command again sends only what is not on the Hub yet.
 """
 
 from __future__ import annotations
@@ -28,30 +28,32 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Publish a run or a prepared dataset.")
     parser.add_argument("run", type=Path, nargs="?", help="folder that finetune.py wrote")
     parser.add_argument("--dataset", type=Path, help="folder that prepare_dataset.py wrote")
-    parser.add_argument("--repo-id", required=True, help="you/name")
+    parser.add_argument("--repo-id", required=True, help="repository on the Hub: you/name")
     parser.add_argument(
-        "--public", action="store_true", help="open the repository to everyone; private if not"
+        "--public", action="store_true", help="make the repository public (default: private)"
     )
-    parser.add_argument("--tag", help="version to give the commit: v1.0")
+    parser.add_argument("--tag", help="version to tag the commit with, such as v1.0")
     parser.add_argument(
-        "--dry-run", action="store_true", help="check, show files, sizes and card; send nothing"
+        "--dry-run",
+        action="store_true",
+        help="check the files, print their sizes and the card, and send nothing",
     )
     parser.add_argument(
-        "--onnx", action="store_true", help="export float32 and int8 files for other runtimes, too"
+        "--onnx", action="store_true", help="add float32 and int8 ONNX files for other runtimes"
     )
-    parser.add_argument("--space", help="you/name: publish the demo page of the model as well")
+    parser.add_argument("--space", help="you/name: publish the model's demo page there as well")
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if (args.run is None) == (args.dataset is None):
-        raise InputError("give a run or --dataset, one of them")
+        raise InputError("name either a run or a --dataset")
     if args.dataset is not None and (args.onnx or args.space):
-        raise InputError("--onnx and --space go with a run, not with --dataset")
+        raise InputError("--onnx and --space are for a run, not for a --dataset")
     args.target = HubTarget(args.repo_id, args.public, args.tag)
     args.target.check()
     args.space_target = HubTarget(args.space, args.public) if args.space else None
     if args.space_target is not None:
         args.space_target.check()
     if args.onnx:
-        # Not above: it imports torch, and --help is to come at once.
+        # Imported here: it imports torch, which --help should not wait for.
         from movie_genres.hub.onnx_export import check_installed
 
         check_installed()

@@ -92,12 +92,13 @@ def fuzz_rows(rng: np.random.Generator, count: int) -> Counter[str]:
         with (folder / "films.jsonl").open("w", encoding="utf-8") as file:
             for number in range(count):
                 plot = f"{made_up(rng)} a man waits for number {number} in the old house"
-                film = {"id": number, "title": made_up(rng), "overview": plot, "genres": "Drama"}
+                genre = ("Drama", "Comedy")[number % 2]
+                film = {"id": number, "title": made_up(rng), "overview": plot, "genres": genre}
                 if number % 5 == 0:
                     film |= {"overview": made_up(rng) + made_up(rng), "genres": made_up(rng)}
                 file.write(json.dumps(film) + "\n")
         arguments = ["--source", str(folder / "films.jsonl"), "--output-dir", str(folder / "data")]
-        if prepare_dataset.main(arguments):
+        if prepare_dataset.main([*arguments, "--min-genre-count", "5"]):
             raise SystemExit("prepare_dataset.py failed")
         report = json.loads((folder / "data" / "report.json").read_text(encoding="utf-8"))
         with (folder / "data" / "rejected.csv").open(encoding="utf-8", newline="") as file:

@@ -10,4 +10,10 @@ class TrainingError(RuntimeError):
 
 
 class PublishError(RuntimeError):
-    """The Hub failed, or gave back something else than it was sent; in one line."""
+    """Publishing failed: the Hub does not answer, or the files pulled back from it differ from the
+    run; the message names step and remedy, in one line."""
+
+
+def one_line(message: object) -> str:
+    """A library's message without line breaks, 300 characters at most."""
+    return " ".join(str(message).split())[:300]

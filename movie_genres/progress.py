@@ -9,10 +9,10 @@ SECONDS_PER_LINE = 60
 
 
 class Pace:
-    """Tells when a line is due, and how long the work will go on at the pace it has had so far.
+    """Says when a line is due, and how long the work will take at its pace so far.
 
     Args:
-        done: Parts that an earlier sitting has done.
+        done: Parts that were done before an interruption.
     """
 
     def __init__(self, done: int = 0) -> None:

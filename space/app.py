@@ -1,9 +1,9 @@
-"""The demo page: a plot in, genres out as bars, each with the threshold that decides.
+"""The demo page: a plot in, the probabilities of all genres out, as bars with their thresholds.
 
 python -m space.app --model runs/demo/model        # folder or Hub id; from the project's root
 
 On a Space it runs as `python app.py`, beside a copy of the package; the model is the first one
-under `models` in README.md. Nothing but the model is loaded from anywhere.
+under `models` in README.md. Nothing but the model is downloaded.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from movie_genres.preparation.text import clean_text, compose_text, plot_defect
 
 try:
     import gradio as gr
-except ModuleNotFoundError:  # `main` says so in one line
+except ModuleNotFoundError:  # `main` reports it in one line
     gr = None
 
 HERE = Path(__file__).parent
 CHARACTERS_PER_TOKEN = 100
-"""So much of a plot is looked at; tokens are far shorter, so what the model reads is in it."""
+"""Most characters of a plot that are cleaned and tokenised, for each token that the model reads.
+Tokens are far shorter, so this loses nothing that the model would read."""
 BORDERLINE = 0.05
-"""Distance from the threshold at which bar and mark all but meet on the page."""
+"""Difference between probability and threshold up to which a decision is explained as borderline:
+on the page the end of the bar and the mark then look the same."""
 
-# Written for this page; none is a real film's.
+# Written for this page; these films do not exist.
 EXAMPLES = [
     ["The Last Lighthouse", "On a storm-beaten island, a retired keeper hides a wounded smuggler "
      "from the police and from the gang that wants her silenced before morning."],
@@ -60,7 +62,7 @@ CSS = """
 .track { position: relative; height: 16px; border-radius: 4px;
     background: var(--border-color-primary); }
 .bar { height: 100%; border-radius: 4px; background: var(--bar); }
-.cut { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px;
+.mark { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px;
     background: var(--body-text-color); }
 .key { font-size: 0.85em; color: var(--body-text-color-subdued); }
 """
@@ -105,8 +107,8 @@ def theme() -> gr.Theme:
 def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
     """The page for one model."""
 
-    # One character more than is looked at: a browser is slow with megabytes, and a cut is noticed.
-    most = looked_at(classifier) + 1
+    # A browser is slow with megabytes; one character more than is read shows that a plot is longer.
+    most = most_characters(classifier) + 1
 
     def read(title: str, plot: str) -> tuple[str, str]:
         return answer(classifier, title, plot)
@@ -114,9 +116,9 @@ def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
     with gr.Blocks(title="Movie genres", analytics_enabled=False) as page:
         gr.Markdown(
             "# Movie genres from a plot\n"
-            "Tell the story of a film, real or not. The model gives each of its "
-            f"{len(classifier.decisions.labels)} genres a probability, and gives the film every "
-            "genre that reaches its threshold."
+            "Write the plot of a film, real or not. The model predicts a probability for each of "
+            f"its {len(classifier.decisions.labels)} genres. A film gets every genre whose "
+            "probability reaches the threshold of the genre."
         )
         with gr.Row(equal_height=False):
             with gr.Column(scale=5):
@@ -127,7 +129,7 @@ def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
                     label="Plot", lines=7, max_lines=14, elem_id="plot", max_length=most,
                     placeholder="Two detectives hunt a killer who quotes Dante.",
                 )  # fmt: skip
-                button = gr.Button("Find the genres", variant="primary", elem_id="find")
+                button = gr.Button("Predict genres", variant="primary", elem_id="find")
                 films = gr.Column()
             with gr.Column(scale=6):
                 bars = gr.HTML(elem_id="bars", value=_empty("The genres appear here."))
@@ -140,42 +142,42 @@ def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
             )  # fmt: skip
         model = f"`{name}`" if Path(name).is_dir() else f"[{name}](https://huggingface.co/{name})"
         gr.Markdown(
-            f"Model: {model}. Its probabilities are calibrated: of many films with a probability "
-            "of 0.40 for a genre, about 40 in 100 have it."
+            f"Model: {model}. Its probabilities are calibrated: of 100 films with a probability of "
+            "0.40 for a genre, about 40 have the genre."
         )
         gr.on([button.click, title.submit, plot.submit], read, [title, plot], [bars, reading])
     return page
 
 
 def answer(classifier: GenreClassifier, title: str, plot: str) -> tuple[str, str]:
-    """What the page shows for a film: the bars (HTML), and how to read them (Markdown)."""
-    limit = looked_at(classifier)
+    """What the page shows for a film: the bars (HTML) and their explanation (Markdown)."""
+    limit = most_characters(classifier)
     too_long, plot, title = len(plot) > limit, plot[:limit], title[:limit]
     cleaned = clean_text(plot)
     if not cleaned:
-        return _empty("Write a plot first: a title alone would be a guess."), ""
+        return _empty("Write a plot first: a title alone says too little."), ""
     film = classifier([plot], [title])[0]
     decisions = classifier.decisions
     thresholds = dict(zip(decisions.labels, decisions.thresholds.tolist(), strict=True))
     notes = [
-        how_decided(film, thresholds, decisions.never_empty),
+        decision(film, thresholds, decisions.never_empty),
         *borderline_cases(film, thresholds),
-        *what_was_read(classifier, compose_text(clean_text(title), cleaned)),
+        *truncation(classifier, compose_text(clean_text(title), cleaned)),
     ]
     if too_long:
-        notes.append(f"**Cut.** Only the first {limit:,} characters were looked at.")
+        notes.append(f"**Very long plot.** Only the first {limit:,} characters were processed.")
     if defect := plot_defect(cleaned):
-        notes.append(f"**Hardly a plot** ({defect}): such texts were left out of the training.")
+        notes.append(f"**Not a usual plot** ({defect}): such texts are not in the training data.")
     return draw_bars(film, thresholds), "\n\n".join(notes)
 
 
-def looked_at(classifier: GenreClassifier) -> int:
-    """How many characters of a plot are cleaned and cut into tokens."""
+def most_characters(classifier: GenreClassifier) -> int:
+    """Characters of a plot that are cleaned and tokenised; the rest is ignored."""
     return CHARACTERS_PER_TOKEN * classifier.max_length
 
 
 def draw_bars(film: Prediction, thresholds: dict[str, float]) -> str:
-    """A bar for each genre, the most probable first, with its threshold as a mark."""
+    """A bar for each genre, the most probable first, with a mark at its threshold."""
     ordered = sorted(film.probabilities, key=lambda genre: -film.probabilities[genre])
     chips = "".join(f"<span>{escape(genre)}</span>" for genre in film.genres)
     rows = "".join(
@@ -183,30 +185,30 @@ def draw_bars(film: Prediction, thresholds: dict[str, float]) -> str:
         f'title="{escape(genre)}: {film.probabilities[genre]:.3f}, given from '
         f'{thresholds[genre]:.3f}"><div class="name">{escape(genre)}</div><div class="track">'
         f'<div class="bar" style="width: {film.probabilities[genre]:.1%}"></div>'
-        f'<div class="cut" style="left: {min(thresholds[genre], 1):.1%}"></div></div>'
+        f'<div class="mark" style="left: {min(thresholds[genre], 1):.1%}"></div></div>'
         f'<div class="value">{film.probabilities[genre]:.2f}</div></div>'
         for genre in ordered
     )
     return (
         f'<div class="chips">{chips or "no genre reaches its threshold"}</div>'
         f'<div class="genres">{rows}</div>'
-        '<div class="key">Bar: probability, 0 to 1. Upright line: threshold; a genre is given '
-        "when its bar reaches it.</div>"
+        '<div class="key">Bar: probability from 0 to 1. Vertical line: threshold; a genre is given '
+        "when its bar reaches the line.</div>"
     )
 
 
-def how_decided(film: Prediction, thresholds: dict[str, float], never_empty: bool) -> str:
-    """The decision in a sentence."""
+def decision(film: Prediction, thresholds: dict[str, float], never_empty: bool) -> str:
+    """The predicted genres in one sentence."""
     if not film.genres:
-        return "**No genre** reaches its threshold: the model is not sure enough of any."
+        return "**No genre** reaches its threshold."
     first = next(iter(film.genres))
     if never_empty and film.genres[first] < thresholds[first]:
-        return f"**{first}** is the most probable; it is given though none reaches its threshold."
+        return f"No genre reaches its threshold; **{first}** is given as the most probable one."
     return "**Given:** " + ", ".join(f"{g} ({p:.2f})" for g, p in film.genres.items()) + "."
 
 
 def borderline_cases(film: Prediction, thresholds: dict[str, float]) -> list[str]:
-    """The reading of the genres that are decided by a small margin, the nearest first."""
+    """Explains the decisions near the threshold, the nearest first."""
     margins = {g: p - thresholds[g] for g, p in film.probabilities.items()}
     near = sorted(
         (g for g in margins if abs(margins[g]) <= BORDERLINE), key=lambda g: abs(margins[g])
@@ -220,13 +222,11 @@ def borderline_cases(film: Prediction, thresholds: dict[str, float]) -> list[str
         f"probability, about {100 * film.probabilities[genre]:.0f} have the genre."
         for genre in near
     ]
-    return [
-        "**Borderline.** These decisions are close; look at them yourself:\n\n" + "\n".join(lines)
-    ]
+    return ["**Borderline.** Check these decisions yourself:\n\n" + "\n".join(lines)]
 
 
-def what_was_read(classifier: GenreClassifier, text: str) -> list[str]:
-    """Where the model stopped reading, if it did not read all."""
+def truncation(classifier: GenreClassifier, text: str) -> list[str]:
+    """Where the text was truncated, if it was."""
     tokens = len(classifier.tokenizer(text)["input_ids"])
     if tokens <= classifier.max_length:
         return []
@@ -236,8 +236,8 @@ def what_was_read(classifier: GenreClassifier, text: str) -> list[str]:
     end = max(stop for _, stop in read["offset_mapping"])
     words = " ".join(text[:end].replace("`", "").split()[-6:])
     return [
-        f"**Long plot.** The model reads {classifier.max_length} tokens; this text has {tokens:,}. "
-        f"It stopped after `… {words}`; what follows had no influence."
+        f"**Truncated.** The model reads {classifier.max_length} tokens; this text has {tokens:,}. "
+        f"It was truncated after `… {words}`."
     ]
 
 

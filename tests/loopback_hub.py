@@ -90,6 +90,8 @@ class Fault:
     """Give other bytes than were stored, of the same number."""
     truncate: bool = False
     """Close the connection in the middle of the answer."""
+    hang: bool = False
+    """Do nothing, and keep the connection open until the client closes it."""
     times: int = 1
 
 
@@ -183,6 +185,10 @@ class HubHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.body = self.rfile.read(size)
+        if fault is not None and fault.hang:
+            self.rfile.read(1)
+            self.close_connection = True
+            return
         if fault is not None and fault.status:
             self.answer(fault.status, fault.body or {"error": "a fault"}, fault.headers)
             return

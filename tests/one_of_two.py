@@ -1,7 +1,7 @@
 """Run by test_processes.py under accelerate: the second process of finetune.py comes to harm.
 
 python tests/one_of_two.py OUTPUT_DIR ... (other arguments of finetune.py): it gets SIGTERM before
-step 10 and the same command is given again; the same of a soup with soft labels, in another folder;
+step 10 and the same command is given again; the same of two seed runs, in another folder;
 and a run in a third one then fails before step 3.
 Only what starts the processes anew is not repeated, because that takes most of the time.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import finetune
 from movie_genres.command_line import exit_code
 
-SOUP = ["--soup", "2", "--soft-labels", "0.5", "--num-train-epochs", "1"]
+SOUP = ["--soup", "2", "--num-train-epochs", "1"]
 
 train_step = finetune.GenreTrainer.training_step
 

@@ -15,7 +15,7 @@ from movie_genres import defaults
 from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.reading.genres import GenreAliases, GenreFormat, parse_genres
-from movie_genres.reading.sources import DEFAULT_SOURCE, Asked, read_sources
+from movie_genres.reading.sources import DEFAULT_SOURCE, SourceOptions, read_sources
 
 
 def test_the_packages_are_found_without_running_their_code() -> None:
@@ -37,7 +37,7 @@ def test_a_file_that_is_not_the_measured_one_is_refused(
 
 def test_the_alias_table_lists_every_genre_of_the_default_data(tmp_path: Path) -> None:
     aliases = GenreAliases.read(prepare_dataset.ALIASES)
-    (source,) = read_sources([DEFAULT_SOURCE], Asked(), aliases, tmp_path)
+    (source,) = read_sources([DEFAULT_SOURCE], SourceOptions(), aliases, tmp_path)
     raw = source.head["Category"]
     canonical = [aliases.canonical(parse_genres(cell, GenreFormat.QUOTED)) for cell in raw]
     assert len(raw) == 5000

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import evaluate_model
-from movie_genres.decisions.objectives import OBJECTIVES
 from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.stored import StoredCalibration, label_names
+from movie_genres.decisions.thresholds import OBJECTIVES
 from movie_genres.errors import InputError
 from movie_genres.evaluation.predictions import Predictions
 from movie_genres.inference.classifier import GenreClassifier

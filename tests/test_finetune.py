@@ -18,9 +18,8 @@ from transformers import BertModel
 import finetune
 import predict
 from movie_genres.command_line import exit_code
-from movie_genres.decisions.objectives import OBJECTIVES
 from movie_genres.decisions.scores import SCORE_NAMES
-from movie_genres.decisions.thresholds import decide
+from movie_genres.decisions.thresholds import OBJECTIVES, decide
 from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.preparation.loading import load_prepared
@@ -45,20 +44,25 @@ def test_a_run_holds_what_the_contract_says(finished_run: Path) -> None:
         "reliability_per_genre", "threshold_sweep",
     }  # fmt: skip
     metrics = read_json(finished_run / "metrics.json")
-    assert set(metrics["test"]) == {"fixed_0.5", "global", "per_genre", "shrunk", "chosen"}
+    assert set(metrics["test"]) == {"fixed", "global", "per_genre", "chosen"}
     for scores in [*metrics["test"].values(), *metrics["baselines"].values()]:
         assert set(scores) == set(SCORE_NAMES)
     assert set(metrics["baselines"]) == {"prior", "tfidf_logreg", "linear_probe"}
     assert metrics["test"]["chosen"] == metrics["test"][metrics["chosen_policy"]]
     assert set(metrics["objectives"]) == set(OBJECTIVES)
+    selection = metrics["selection"]["policy"]
+    assert selection["adopted"] == metrics["chosen_policy"]
+    assert set(selection["cross_validated"]) == {"fixed", "global", "per_genre"}
+    compared = selection["cross_validated"][selection["adopted"]]
+    assert 0 <= compared["behind_best"] <= compared["standard_error"]
+    assert compared["value"] == pytest.approx(
+        metrics["validation"][selection["adopted"]][selection["objective"]]
+    )
     difference = metrics["differences"]["tfidf_logreg"]["f1_micro"]
     assert difference["difference"] == pytest.approx(
         metrics["test"]["chosen"]["f1_micro"] - metrics["baselines"]["tfidf_logreg"]["f1_micro"]
     )
     for row in metrics["per_genre"].values():
-        parts = row["brier_decomposition"]
-        whole = parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"]
-        assert whole == pytest.approx(row["brier"])
         low, high = row["intervals"]["f1"]
         assert low <= row["f1"] <= high
     assert metrics["train"]["seconds"] > 0
@@ -173,7 +177,7 @@ def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
     for name in ("metrics.json", "model", "README.md", "figures", "predictions.parquet"):
         target = stopped / name
         shutil.rmtree(target) if target.is_dir() else target.unlink()
-    shutil.rmtree(stopped / "checkpoints" / "trained-1")
+    shutil.rmtree(stopped / "checkpoints" / "weights-1")
     last_step = int(last_kept.split("-")[1]) if last_kept else 0
     for checkpoint in (stopped / "checkpoints").glob("checkpoint-*"):
         if int(checkpoint.name.split("-")[1]) > last_step:
@@ -181,7 +185,7 @@ def test_an_interrupted_run_ends_with_the_metrics_of_a_whole_one(
     assert (stopped / "checkpoints" / (last_kept or "probe")).exists()
     capsys.readouterr()
     assert finetune.main(tiny_arguments(stopped, *flags)) == 0
-    assert ("going on from" in capsys.readouterr().out) == (last_kept is not None)
+    assert ("resuming from" in capsys.readouterr().out) == (last_kept is not None)
     resumed, expected = (read_json(run / "metrics.json") for run in (stopped, whole))
     assert resumed["test"] == expected["test"]
     assert resumed["thresholds"] == expected["thresholds"]
@@ -201,7 +205,7 @@ def test_a_run_of_other_arguments_is_not_mixed_with_this_one(
     tiny_arguments: Arguments, finished_run: Path
 ) -> None:
     with pytest.raises(
-        InputError, match=r"--learning-rate \(0.001 there, 0.5 asked\).*--overwrite"
+        InputError, match=r"--learning-rate \(0.001 in that run, 0.5 given\).*--overwrite"
     ):
         finetune.main(tiny_arguments(finished_run, "--learning-rate", "0.5"))
 
@@ -226,14 +230,17 @@ def test_other_data_is_not_mixed_with_an_old_run(
         (["--max-length", "1000"], r"--max-length 1000 is outside 8 to 64"),
         (["--train-length", "40"], "--train-length 40 is neither 0 nor in 8 to 32"),
         (["--frozen-share", "2"], r"--frozen-share 2.0 is not in \[0, 1\]"),
-        (["--lerning-rate", "1"], r"unknown argument\(s\): --lerning-rate 1"),
+        (
+            ["--lerning-rate", "1"],
+            r"unknown argument\(s\): --lerning-rate 1; did you mean --learning-rate\?",
+        ),
         (["--bf16", "--precision", "fp16"], "give one of them"),
         (["--probe-c", "nan"], r"--probe-c nan is not in \[0, inf\)"),
         (["--learning-rate", "nan"], "--learning_rate nan"),
         (["--seed", "-1"], "--seed -1 is not in"),
         (["--per-device-train-batch-size", "0"], "--per_device_train_batch_size 0 is less than 1"),
         (["--metric-for-best-model", "bleu"], "--metric_for_best_model 'bleu' is not one of"),
-        (["--resume-from-checkpoint", "x"], "goes on by itself"),
+        (["--resume-from-checkpoint", "x"], "resumes from the last checkpoint"),
         (["--label-smoothing-factor", "0.1"], "does not smooth"),
         (["--dataloader-drop-last"], "every film counts"),
     ],
@@ -300,7 +307,7 @@ def test_a_run_that_stopped_early_does_not_train_on_when_it_is_finished_later(
     first = read_json(run / "metrics.json")
     assert len(list((run / "evaluations").iterdir())) == 2  # the second was no better
     (run / "metrics.json").unlink()
-    shutil.rmtree(run / "checkpoints" / "trained-1")
+    shutil.rmtree(run / "checkpoints" / "weights-1")
     assert finetune.main(tiny_arguments(run, *flags)) == 0
     assert {path.name for path in (run / "checkpoints").iterdir()} == checkpoints
     assert read_json(run / "metrics.json")["test"] == first["test"]
@@ -340,7 +347,7 @@ def test_a_model_trained_on_the_start_of_texts_is_tuned_and_judged_by_what_it_re
     dataset = read_json(run / "args.json")["project"]["dataset_dir"]
     films = len(load_prepared(Path(dataset)).splits["train"])
     assert state["num_input_tokens_seen"] <= 10 * films
-    assert "after 10 tokens in training, 32 at use" in (run / "README.md").read_text()
+    assert "to 10 tokens in training, 32 at use" in (run / "README.md").read_text()
 
 
 def test_a_model_without_its_tokenizer_is_refused(

@@ -80,7 +80,7 @@ def test_a_checkpoint_without_room_is_removed_and_those_before_it_stay(
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     (run / "metrics.json").unlink()
-    for name in ("checkpoint-20", "trained-1"):
+    for name in ("checkpoint-20", "weights-1"):
         shutil.rmtree(run / "checkpoints" / name)
     before = content(run / "checkpoints")
     said = fail_of_a_full_disk(tiny_arguments(run), size, capsys)

@@ -1,10 +1,11 @@
-"""predict.py and GenreClassifier: a trained model at use."""
+"""predict.py and GenreClassifier: a trained model in use."""
 
 from __future__ import annotations
 
 import io
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from transformers import pipeline
 
 import predict
 from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier
+from movie_genres.inference.prediction_files import SUFFIXES
 
 Arguments = Callable[..., list[str]]
 
@@ -34,7 +37,7 @@ def test_padding_and_batch_size_do_not_change_a_film_s_probabilities(finished_ru
     assert np.allclose(together, classifier.probabilities(texts, batch_tokens=20), atol=1e-6)
 
 
-def test_texts_are_cut_where_training_cut_them(finished_run: Path) -> None:
+def test_texts_are_truncated_as_in_training(finished_run: Path) -> None:
     classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
     assert classifier.max_length == 32
     text = " ".join(["ghost"] * 40)
@@ -44,7 +47,7 @@ def test_texts_are_cut_where_training_cut_them(finished_run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("model.safetensors", b"cut"), ("config.json", b"{"), ("tokenizer.json", b"{}")],
+    [("model.safetensors", b"damaged"), ("config.json", b"{"), ("tokenizer.json", b"{}")],
 )
 def test_a_damaged_model_is_refused_in_one_line(
     finished_run: Path, tmp_path: Path, name: str, content: bytes
@@ -67,7 +70,7 @@ def test_a_film_without_a_plot_gets_no_genre(
     assert pd.read_json(tmp_path / "out.jsonl", lines=True)["genres"][0] == []
 
 
-def test_stale_thresholds_are_noticed(finished_run: Path, tmp_path: Path) -> None:
+def test_stale_thresholds_are_refused(finished_run: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(finished_run / "model", model)
     config = read_json(model / "config.json")
@@ -96,7 +99,7 @@ def test_predict_prints_titles_genres_and_probabilities(
     assert [line for line in printed if not line.startswith(" ")] == [plot, "sheriff saloon desert"]
 
 
-@pytest.mark.parametrize("suffix", predict.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_predict_reads_and_writes_files(finished_run: Path, tmp_path: Path, suffix: str) -> None:
     films = pd.DataFrame({"title": ["Film 1", "Film 2"], "plot": ["ghost blood", "saloon horse"]})
     source, output = tmp_path / f"films{suffix}", tmp_path / f"genres{suffix}"
@@ -138,6 +141,38 @@ def test_predict_refuses_bad_input(flags: list[str], message: str) -> None:
         predict.main(flags)
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--help"], 0, "--restart"),
+        (["--model", ".", "--input", "films.csv"], 2, "--input and --output go together"),
+        (["--model", ".", "--input", "a.csv", "--output", "b.txt"], 2, "must end in one of"),
+        (["--model", ".", "--input", "no.csv", "--output", "b.csv"], 2, "there is no file no.csv"),
+        (["--model", ".", "--restart", "a plot"], 2, "--restart goes with --input"),
+        (["--model", ".", "--precision", "int8", "a plot"], 2, "without --onnx it is one of"),
+    ],
+)
+def test_help_and_refused_arguments_need_neither_torch_nor_transformers(
+    flags: list[str], code: int, message: str
+) -> None:
+    program = """
+import sys
+import predict
+from movie_genres.command_line import exit_code
+try:
+    code = exit_code(predict.main)
+except SystemExit as end:  # argparse, after --help
+    code = end.code
+assert not {"torch", "transformers", "scipy", "datasets"} & set(sys.modules)
+assert "--help" not in sys.argv or "pyarrow" not in sys.modules
+sys.exit(code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *flags], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, message in done.stdout + done.stderr) == (code, True), done.stderr
+
+
 def test_a_model_without_thresholds_is_refused_for_decisions(tiny_encoder: Path) -> None:
     with pytest.raises(InputError, match="no thresholds in its config.json"):
         GenreClassifier.from_pretrained(str(tiny_encoder))
@@ -152,7 +187,9 @@ def test_pipeline_and_classifier_agree_on_one_text(finished_run: Path) -> None:
     )
 
 
-def test_thresholds_for_another_objective_and_one_of_the_user_s_own(finished_run: Path) -> None:
+def test_thresholds_of_another_objective_or_one_threshold_replace_those_of_the_config(
+    finished_run: Path,
+) -> None:
     model = str(finished_run / "model")
     config = read_json(finished_run / "model" / "config.json")
     macro = GenreClassifier.from_pretrained(model, objective="f1_macro").decisions
@@ -172,14 +209,14 @@ def test_thresholds_for_another_objective_and_one_of_the_user_s_own(finished_run
         GenreClassifier.from_pretrained(model, threshold=1.5)
 
 
-def test_no_film_with_a_plot_stays_without_a_genre_where_that_is_asked(
+def test_never_empty_gives_every_film_with_a_plot_a_genre(
     finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(finished_run / "model")
     classifier = GenreClassifier.from_pretrained(model, threshold=1.0, never_empty=True)
-    film, blank = classifier(["the ghost", ""])
+    film, empty = classifier(["the ghost", ""])
     assert list(film.genres) == [max(film.probabilities, key=lambda g: film.probabilities[g])]
-    assert not blank.genres
+    assert not empty.genres
     flags = ["--model", model, "--threshold", "1"]
     assert predict.main([*flags, "the ghost"]) == 0
     assert "no genre reaches its threshold" in capsys.readouterr().out
@@ -187,6 +224,6 @@ def test_no_film_with_a_plot_stays_without_a_genre_where_that_is_asked(
     assert next(iter(film.genres)) in capsys.readouterr().out.splitlines()[1]
 
 
-def test_one_threshold_of_the_user_s_own_needs_none_in_the_model(tiny_encoder: Path) -> None:
+def test_with_one_threshold_for_all_genres_the_model_needs_none(tiny_encoder: Path) -> None:
     classifier = GenreClassifier.from_pretrained(str(tiny_encoder), threshold=0.0)
     assert list(classifier(["the ghost"])[0].genres)

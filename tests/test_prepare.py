@@ -71,7 +71,7 @@ def test_splits_share_neither_an_id_nor_a_text(tmp_path: Path) -> None:
     rows = made_up_films(100)
     for number in range(20):  # remakes: another id and title, the plot of another film
         rows[80 + number]["overview"] = rows[number]["overview"].upper()
-    for number in range(20, 25):  # one film, told twice
+    for number in range(20, 25):  # one film in two rows
         rows[number + 5]["id"] = rows[number]["id"]
     folder = tmp_path / "prepared"
     prepare(write_csv(tmp_path / "films.csv", rows), folder)
@@ -168,7 +168,7 @@ def test_any_number_of_processes_writes_the_same_files(tmp_path: Path) -> None:
             )
 
 
-def test_the_folder_s_readme_says_what_is_odd_in_plain_words(tmp_path: Path) -> None:
+def test_the_folder_s_readme_notes_what_is_odd(tmp_path: Path) -> None:
     rows = made_up_films(60)
     for row in rows[:4]:
         row["genres"] += "|Telenovela"
@@ -189,13 +189,13 @@ def test_the_folder_s_readme_says_what_is_odd_in_plain_words(tmp_path: Path) -> 
     assert len(figures) == 6
 
 
-def test_masked_names_are_not_told_to_be_masked(tmp_path: Path) -> None:
+def test_a_note_advises_to_mask_names_unless_they_are_masked(tmp_path: Path) -> None:
     rows = [f | {"overview": f"A {f['genres']} of {f['overview']}"} for f in made_up_films(60)]
     source = write_csv(tmp_path / "films.csv", rows)
-    for flags, told in (([], True), (["--mask-genre-names"], False)):
+    for flags, advised in (([], True), (["--mask-genre-names"], False)):
         prepare(source, tmp_path / "out", *flags)
         card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-        assert ("--mask-genre-names masks them" in card) == told
+        assert ("--mask-genre-names masks them" in card) == advised
     assert all("A ___" in row["text"] for row in load_prepared(tmp_path / "out").splits["train"])
 
 

@@ -1,4 +1,4 @@
-"""What prepare_dataset.py tells its user: columns, losses, and what is odd, in plain words."""
+"""What prepare_dataset.py reports: the columns it read, losses, and what is odd."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import prepare_dataset
 from movie_genres.preparation.loading import load_prepared
 
 
-def test_the_columns_that_were_read_are_told(
+def test_the_columns_that_were_read_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
         {"code": f["id"], "Plot": f["overview"], "Genre": f["genres"]} for f in made_up_films(60)
     ]
     prepare(write_csv(tmp_path / "films.csv", rows), tmp_path / "out")
-    told = "films.csv: plots from 'Plot', genres (pipe) from 'Genre'"
+    columns = "films.csv: plots from 'Plot', genres (pipe) from 'Genre'"
     missing = "films.csv has no column of titles that could be found"
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     for text in (capsys.readouterr().out, card):
-        assert f"{told}\n" in text
+        assert f"{columns}\n" in text
         assert missing in text
 
 
-def test_one_genre_a_row_is_united_and_told_as_what_it_is(tmp_path: Path) -> None:
+def test_rows_of_one_genre_each_are_united_and_reported(tmp_path: Path) -> None:
     films = made_up_films(60)
     rows = [film | {"genres": genre} for film in films for genre in film["genres"].split("|")]
     prepare(write_csv(tmp_path / "films.csv", rows), tmp_path / "out")
@@ -66,22 +66,22 @@ def test_rejected_csv_shows_what_stood_where_a_plot_should(tmp_path: Path) -> No
     assert details == {"4": "Add a Plot", "5": "Two words", "6": "", "7": "N/A"}
 
 
-def test_genres_that_are_never_apart_and_pieces_of_labels_are_told(tmp_path: Path) -> None:
+def test_genres_that_are_never_apart_and_pieces_of_labels_are_reported(tmp_path: Path) -> None:
     rows = made_up_films(60)
     for row in rows:
         row["genres"] = row["genres"].replace("|", ", ").replace("Western", "Arts, and Culture")
     source = write_csv(tmp_path / "films.csv", rows)
     prepare(source, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "'Arts' and 'and Culture' always stand together: for a model they are one" in card
-    assert "pieces of one that holds the separator: --known-genres" in card
+    assert "'Arts' and 'and Culture' always occur together: for a model they are one" in card
+    assert "pieces of one that contains the separator: name it with --known-genres" in card
     prepare(source, tmp_path / "out", "--known-genres", "Arts, and Culture")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "always stand together" not in card
+    assert "always occur together" not in card
     assert load_prepared(tmp_path / "out").labels == ["Arts, and Culture", "Comedy", "Horror"]
 
 
-def test_a_source_that_adds_nothing_and_a_field_that_was_left_out_are_told(
+def test_a_source_that_adds_nothing_and_a_field_that_was_left_out_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [film | {"tagline": f"A {film['genres']} film"} for film in made_up_films(60)]

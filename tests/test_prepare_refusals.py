@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b'title,overview,genres\nA,"cut in a quo', "line 2: the file ends inside a quoted field"),
+        (b'title,overview,genres\nA,"ends in a quo', "line 2: the file ends inside a quoted field"),
         (b"title,overview,genres\n", "films.csv has no row that can be read"),
         (b"overview,genres,overview\na,b,c\n", "several columns named overview"),
         (b"title,overview,genres\nA,one two three,Drama,x\n", "more fields than the header"),
@@ -99,30 +100,61 @@ def test_an_unwritable_place_is_one_line_and_exit_code_one(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_a_cut_file_warns_or_stops_and_shifted_rows_name_no_genres(
+def test_a_truncated_file_warns_or_stops(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [f | {"runtime": "90.0", "votes": "7", "year": "1999"} for f in made_up_films(120)]
-    rows[7] |= {
-        "genres": "Acme Pictures|Bolt Films",
-        "runtime": "Released",
-        "votes": "x",
-        "id": "/",
-    }
-    source = write_csv(tmp_path / "films.csv", rows)
+    source = write_csv(tmp_path / "films.csv", made_up_films(120))
     with source.open("a") as file:
-        file.write('2000,Cut,"It ends')
+        file.write('2000,Truncated,"It ends')
     prepare(source, tmp_path / "prepared")
-    printed = capsys.readouterr().out
-    assert "line 122: the file ends inside a quoted field" in printed
+    assert "line 122: the file ends inside a quoted field" in capsys.readouterr().out
     report = load_prepared(tmp_path / "prepared").report
-    assert report["rejected"] == {
-        "cells that do not fit their columns": 1, "cut inside quotes": 1
-    }  # fmt: skip
-    assert report["genres"]["unlisted"] == {}
-    with pytest.raises(InputError, match=r"--strict: films.csv, row 8: cells that do not fit"):
+    assert report["rejected"] == {"truncated inside quotes": 1}
+    with pytest.raises(InputError, match=r"--strict: films.csv, row 121: truncated inside quotes"):
         prepare(source, tmp_path / "strict", "--strict")
     assert not (tmp_path / "strict").exists()
+
+
+@pytest.mark.parametrize("resaved", [False, True])
+def test_a_record_broken_in_two_becomes_no_film_with_wrong_genres(
+    tmp_path: Path, resaved: bool
+) -> None:
+    rows = [
+        [f["id"], f["genres"], f["overview"], f"/{n}.jpg", "Acme|Bolt", "Released", f["title"], "7"]
+        for n, f in enumerate(made_up_films(60))
+    ]
+    # A stray newline after the plot of one film: its companies land among the genres.
+    broken = [rows[9][:3], [" - By Ann Lee", *rows[9][4:]]]
+    if resaved:  # by a spreadsheet, which fills short rows up
+        broken = [row + [""] * (8 - len(row)) for row in broken]
+    rows[9:10] = broken
+    header = ["id", "genres", "overview", "poster", "companies", "status", "title", "votes"]
+    with (tmp_path / "films.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    prepare(tmp_path / "films.csv", tmp_path / "out", "--min-genre-count", "1")
+    prepared = load_prepared(tmp_path / "out")
+    assert prepared.labels == ["Comedy", "Horror", "Western"]
+    assert prepared.report["rejected"] == (
+        {"plot of fewer than 3 words": 1} if resaved else {"fewer fields than the header": 2}
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_films_are_kept_whatever_stands_in_columns_that_are_not_read(
+    tmp_path: Path, suffix: str
+) -> None:
+    rows = [f | {"rating": "7.1", "votes": "1,204", "runtime": "90"} for f in made_up_films(120)]
+    for row in rows[::20]:
+        row |= {"rating": "N/A", "votes": "N/A", "runtime": "N/A"}
+    for row in rows[1::20]:
+        row |= {"rating": "", "votes": "", "runtime": ""}
+    path = tmp_path / f"films.{suffix}"
+    if suffix == "csv":
+        write_csv(path, rows)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prepare(path, tmp_path / "out")
+    assert load_prepared(tmp_path / "out").report["kept"] == 120
 
 
 def test_an_interruption_leaves_the_earlier_dataset_and_nothing_else(

@@ -1,4 +1,4 @@
-"""publish.py and finetune.py --push_to_hub on the loopback Hub, and the gate's refusals."""
+"""publish.py and finetune.py --push_to_hub on the loopback Hub, and what the gate refuses."""
 
 from __future__ import annotations
 
@@ -26,9 +26,13 @@ import finetune
 import publish
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError, PublishError
-from movie_genres.hub import trial
-from movie_genres.hub.gate import Place
-from movie_genres.hub.repository import HubTarget, take_hub_target
+from movie_genres.evaluation import card as card_module
+from movie_genres.evaluation.card import TEMPLATE, render_card
+from movie_genres.hub.gate import check_card
+from movie_genres.hub.publication import stage_run
+from movie_genres.hub.repository import HubTarget
+from movie_genres.hub.subprocess_check import predict_by_name
+from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.arguments import parse_finetune_args
 
@@ -41,23 +45,28 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gate's trial in this process: the same code without ten seconds of imports."""
+def check_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The subprocess check without a subprocess: the same code, less ten seconds of imports."""
 
-    def run_trial(request: dict[str, Any], place: Place) -> dict[str, Any] | str:
-        asked = {key: value for key, value in request.items() if key != "kind"} | {"revision": None}
-        if place.commit is not None:  # what was pulled back, under its name
-            (place.room / place.repo_id).parent.mkdir()
-            (place.room / place.repo_id).symlink_to(place.folder)
+    def run_check(
+        request: dict[str, Any], working_directory: Path, environment: dict[str, str]
+    ) -> dict[str, Any] | str:
+        arguments = {key: value for key, value in request.items() if key != "check"}
+        if request["revision"] is not None:  # what was pulled back, as a folder of its name
+            pulled = Path(environment["HF_HUB_CACHE"]).glob("models--*/snapshots/*")
+            folder = working_directory / request["repo_id"]
+            folder.parent.mkdir()
+            folder.symlink_to(next(pulled))
+            arguments["revision"] = None
         with monkeypatch.context() as patch:
-            patch.chdir(place.room)
+            patch.chdir(working_directory)
             patch.setattr(constants, "HF_HUB_OFFLINE", True)
             try:
-                return trial.try_model(**asked)
+                return predict_by_name(**arguments)
             except (InputError, KeyError, NameError) as error:
                 return f"{type(error).__name__}: {error}"
 
-    monkeypatch.setattr("movie_genres.hub.gate.run_trial", run_trial)
+    monkeypatch.setattr("movie_genres.hub.gate.run_subprocess_check", run_check)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -91,8 +100,8 @@ print({name: len(rows) for name, rows in splits.items()}, splits["test"][0]["lab
 def test_what_is_pulled_from_the_hub_by_name_is_what_was_trained_and_prepared(
     hub: LoopbackHub, run: Path, prepared_folder: Path, tmp_path: Path
 ) -> None:
-    # Everything as a user has it: commands and the stranger's code in processes of their own.
-    hub.faults += [Fault("/commit/", 429, {"Retry-After": "2"}), Fault("repos/create", 500)]
+    # As for a user: the commands, and the code that loads the model, run in their own processes.
+    hub.faults += [Fault("preupload", 429, {"Retry-After": "2"}), Fault("repos/create", 500)]
     before = contents(run)
     command = [sys.executable, str(ROOT / "publish.py"), str(run), "--repo-id", NAME]
     done = subprocess.run(
@@ -100,7 +109,8 @@ def test_what_is_pulled_from_the_hub_by_name_is_what_was_trained_and_prepared(
     )
     commit = hub.model(NAME).head
     assert f"published: {hub.endpoint}/{NAME}/tree/{commit}" in done.stdout
-    assert "trying again in 2 s (1 of 5)" in done.stderr
+    assert "answers 500 Internal Server Error; trying again in 2 s (1 of 3)" in done.stderr
+    assert "Waiting 3.0s before retry" in done.stderr
     assert hub.model(NAME).private and hub.model(NAME).tags == {"v1.0": commit}
     assert len(hub.model(NAME).commits) == 2
     model, figures = (contents(run / name) for name in ("model", "figures"))
@@ -136,8 +146,8 @@ def test_what_is_pulled_from_the_hub_by_name_is_what_was_trained_and_prepared(
 
 
 def test_finetune_publishes_the_run_it_has_trained(
-    hub: LoopbackHub, quick_trial: None, tiny_arguments: Callable[..., list[str]], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    hub: LoopbackHub, check_in_this_process: None, tiny_arguments: Callable[..., list[str]],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.delenv("HF_TOKEN")
     run = tmp_path / "run"
@@ -180,20 +190,20 @@ def test_finetune_refuses_what_cannot_be_published_before_it_trains(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_wish_to_publish_is_taken_off_before_a_trainer_sees_it(tmp_path: Path) -> None:
+def test_the_publishing_arguments_are_reset_before_a_trainer_sees_them(tmp_path: Path) -> None:
     flags = ["--output-dir", str(tmp_path), "--push_to_hub", "--hub_model_id", NAME]
     flags += ["--hub_token", TOKEN]
     _, args = parse_finetune_args([*flags, "--hub_private_repo", "False"])
-    assert take_hub_target(args) == (HubTarget(NAME, public=True), TOKEN)
+    assert pop_hub_arguments(args) == (HubTarget(NAME, public=True), TOKEN)
     assert not args.push_to_hub and args.hub_token is None and args.hub_model_id is None
-    assert take_hub_target(args) is None
+    assert pop_hub_arguments(args) is None
     for private in ([], ["--hub_private_repo", "True"]):
         _, args = parse_finetune_args([*flags, *private])
-        assert take_hub_target(args) == (HubTarget(NAME, public=False), TOKEN)
+        assert pop_hub_arguments(args) == (HubTarget(NAME, public=False), TOKEN)
 
 
 def test_only_what_belongs_is_listed_and_uploaded(
-    hub: LoopbackHub, quick_trial: None, run: Path, capsys: pytest.CaptureFixture[str]
+    hub: LoopbackHub, check_in_this_process: None, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "model" / "checkpoint-10").mkdir()
     for name in ("training_args.bin", "optimizer.pt", "pytorch_model.bin", "events.log", ".cache",
@@ -205,14 +215,14 @@ def test_only_what_belongs_is_listed_and_uploaded(
     for name, content in contents(run / "model").items():
         belongs = content != b"not this"
         assert (name in hub.model(NAME).files) == belongs
-        shown = rf"{len(content):,}  {name}" if belongs else rf"left out +{name}"
+        shown = rf"{len(content):,}  {name}" if belongs else rf"not uploaded  {name}"
         assert re.search(shown, printed), name
     card = hub.model(NAME).files["README.md"].content.decode()
     assert f'model="{NAME}"' in card and "# movie-genres\n" in card
 
 
 def test_the_files_for_other_runtimes_and_the_page_go_along(
-    hub: LoopbackHub, quick_trial: None, run: Path
+    hub: LoopbackHub, check_in_this_process: None, run: Path
 ) -> None:
     pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
     pytest.importorskip("onnxscript", reason="requirements-onnx.txt is not installed")
@@ -222,7 +232,9 @@ def test_the_files_for_other_runtimes_and_the_page_go_along(
     files = hub.model(NAME).files
     assert {"onnx/model.onnx", "onnx/model_quantized.onnx"} <= set(files)
     assert f'pipeline("text-classification", "{NAME}"' in files["README.md"].content.decode()
-    assert "float32" in json.loads(files["metrics.json"].content)["onnx"]
+    metrics = json.loads(files["metrics.json"].content)
+    assert "float32" in metrics["onnx"]
+    assert files["README.md"].content.decode() == render_card(metrics, NAME)
     space = hub.repos["spaces", page]
     assert space.private
     classifier = "movie_genres/inference/classifier.py"
@@ -231,8 +243,8 @@ def test_the_files_for_other_runtimes_and_the_page_go_along(
     assert contents(run) == before
 
 
-def test_a_dry_run_shows_files_and_card_and_asks_no_one(
-    hub: LoopbackHub, quick_trial: None, run: Path, capsys: pytest.CaptureFixture[str],
+def test_a_dry_run_prints_files_and_card_and_sends_no_request(
+    hub: LoopbackHub, check_in_this_process: None, run: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.delenv("HF_TOKEN")
@@ -265,7 +277,7 @@ def other_weights(run: Path) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
-def other_cut(run: Path) -> None:
+def other_max_length(run: Path) -> None:
     edit_json(run / "model" / "tokenizer_config.json", lambda c: c.update(model_max_length=8))
 
 
@@ -284,11 +296,19 @@ def other_predictions(run: Path) -> None:
 
 def edit_card(old: str, new: str) -> Callable[[Path], None]:
     def edit(run: Path) -> None:
-        card = (run / "README.md").read_text(encoding="utf-8")
-        assert re.search(old, card)
-        (run / "README.md").write_text(re.sub(old, new, card, count=1), encoding="utf-8")
+        path = run / "README.md"
+        path.write_text(substitute(old, new, path.read_text(encoding="utf-8")), encoding="utf-8")
 
     return edit
+
+
+def substitute(old: str, new: str, text: str) -> str:
+    assert re.search(old, text)
+    return re.sub(old, new, text, count=1)
+
+
+def drop_key(name: str) -> Callable[[Path], None]:
+    return lambda run: edit_json(run / "metrics.json", lambda metrics: metrics.pop(name))
 
 
 def damage(name: str) -> Callable[[Path], None]:
@@ -299,24 +319,41 @@ def damage(name: str) -> Callable[[Path], None]:
     ("spoil", "message"),
     [
         (other_threshold, r"the threshold of Horror is 0.9 in config.json, 0\.\d+ in metrics.json"),
-        (other_labels, "has the genres Comedy, Mystery, Western; metrics.json has others"),
+        (
+            other_labels,
+            "are Comedy, Mystery, Western in config.json, Comedy, Horror, Western in metrics.json",
+        ),
         (stale_fingerprint, "were tuned for another label list"),
         (other_weights, "probabilities by pipeline differ from predictions.parquet by up to"),
-        (other_cut, "probabilities by classifier differ"),
+        (other_max_length, "probabilities by classifier differ"),
         (other_activation, "probabilities by pipeline differ"),
         (other_predictions, r"tp of Comedy is \d+ in metrics.json, \d+ by predictions.parquet"),
-        (edit_card(r"\*\*this model\*\* \| \*\*0", "**this model** | **1"), "F1 micro of this mod"),
-        (edit_card("value: 0", "value: 1"), "F1, micro is 1.* in the card's metadata"),
-        (edit_card(r"\| Horror \|.*\n", ""), "the card has no row for Horror"),
-        (edit_card("(?m)^genres = .*$", "genres = nothing"), "NameError: name 'nothing' is not"),
-        (edit_card("(?m)^genres = .*$", "genres = []"), "the card's code gives other genres"),
-        (edit_card("(?m)^scores = .*$", "scores = classifier('a saloon')[0]"), "other genres"),
-        (edit_card("language: en", "language: [en"), "front matter of README.md cannot be read"),
+        (
+            edit_card(r"\*\*this model\*\* \| \*\*0", "**this model** | **1"),
+            r"line \d+ of README.md is '\| \*\*this model\*\* \| \*\*1.* but '.*\*\*0.*' by "
+            "metrics.json; remove README.md, and the card is rendered",
+        ),
+        (edit_card("value: 0", "value: 1"), r"line \d+ of README.md is '      value: 1"),
+        (edit_card(r"\| Horror \|.*\n", ""), r"but '\| Horror \| .*' by metrics.json"),
+        (edit_card("language: en", "language: [en"), r"is 'language: \[en', but 'language: en' by"),
+        (edit_card(r"(?s)\n## Citation.*", ""), r"is '', but '## Citation' by"),
+        (
+            edit_card("(?m)^genres = .*$", "genres = nothing"),
+            "is 'genres = nothing', but 'genres =",
+        ),
+        (
+            drop_key("card"),
+            "written by an earlier version, .* evaluate the model with evaluate_mod",
+        ),
+        (
+            drop_key("calibration"),
+            "metrics.json is damaged, no card can be rendered from it: 'cali",
+        ),
+        (drop_key("thresholds"), "metrics.json was not written by finetune.py"),
         (damage("model/config.json"), "config.json is damaged"),
         (damage("metrics.json"), "metrics.json is damaged"),
         (damage("predictions.parquet"), "predictions.parquet is damaged"),
         (damage("model/model.safetensors"), "--model .* cannot be loaded"),
-        (edit_card('model="model"', 'model="other"'), 'does not load model="model" exactly once'),
         (
             lambda run: (run / "metrics.json").unlink(),
             "no completed run with a model: metrics.json",
@@ -324,7 +361,11 @@ def damage(name: str) -> Callable[[Path], None]:
     ],
 )
 def test_what_is_not_what_was_measured_is_refused_and_nothing_is_sent(
-    hub: LoopbackHub, quick_trial: None, run: Path, spoil: Callable[[Path], None], message: str
+    hub: LoopbackHub,
+    check_in_this_process: None,
+    run: Path,
+    spoil: Callable[[Path], None],
+    message: str,
 ) -> None:
     spoil(run)
     with pytest.raises(InputError, match=message):
@@ -334,8 +375,50 @@ def test_what_is_not_what_was_measured_is_refused_and_nothing_is_sent(
     assert asked == ["GET /api/whoami-v2"]
 
 
+def test_the_gate_compares_the_staged_card_with_its_metrics(run: Path, tmp_path: Path) -> None:
+    staged = stage_run(run, NAME, tmp_path / "staged")
+    edit_card("Predicts the genres", "Guesses the genres")(staged.folder)
+    with pytest.raises(InputError, match="README.md is 'Guesses .*, but 'Predicts .* by metrics"):
+        staged.check()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("(?m)^genres = .*$", "genres = nothing", "NameError: name 'nothing' is not"),
+        ("(?m)^genres = .*$", "genres = []", "the card's code predicts other genres"),
+        (
+            "(?m)^scores = .*$",
+            "scores = classifier('a saloon')[0]",
+            "other genres or probabilities",
+        ),
+    ],
+)
+def test_a_card_whose_code_does_not_give_the_model_s_genres_is_refused(
+    hub: LoopbackHub, check_in_this_process: None, run: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str,
+) -> None:  # fmt: skip
+    template = tmp_path / "model_card.md"
+    content = TEMPLATE.read_text(encoding="utf-8")
+    template.write_text(substitute(old, new, content), encoding="utf-8")
+    monkeypatch.setattr(card_module, "TEMPLATE", template)
+    (run / "README.md").unlink()
+    with pytest.raises(InputError, match=message):
+        publish.main([str(run), "--repo-id", NAME])
+    assert hub.requests("repos/create") == 0
+
+
+def test_a_run_without_a_card_is_published_with_the_one_that_its_metrics_give(
+    hub: LoopbackHub, check_in_this_process: None, run: Path
+) -> None:
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    (run / "README.md").unlink()
+    assert publish.main([str(run), "--repo-id", NAME]) == 0
+    assert hub.model(NAME).files["README.md"].content.decode() == render_card(metrics, NAME)
+
+
 def test_a_decision_within_the_tolerance_of_its_threshold_is_a_tie(
-    hub: LoopbackHub, quick_trial: None, run: Path
+    hub: LoopbackHub, check_in_this_process: None, run: Path
 ) -> None:
     rows = pd.read_parquet(run / "predictions.parquet")
     probability = float(rows["probabilities"][0][1])
@@ -353,7 +436,9 @@ def test_a_decision_within_the_tolerance_of_its_threshold_is_a_tie(
     }  # fmt: skip
     row["threshold"] = probability
     edit_json(run / "metrics.json", lambda c: c["per_genre"]["Horror"].update(row))
-    edit_card(r"(\| Horror (?:\| [\d.]+ ){5})\| [\d.]+", rf"\1| {probability:.3f}")(run)
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    (run / "README.md").write_text(render_card(metrics), encoding="utf-8")
+    assert check_card(run) == []
     # On the other side of the threshold, nearer than the tolerance.
     y_prob[0, 1] = np.nextafter(probability, 1) + 5e-6
     rows["probabilities"] = list(y_prob)
@@ -361,14 +446,16 @@ def test_a_decision_within_the_tolerance_of_its_threshold_is_a_tie(
     assert publish.main([str(run), "--repo-id", NAME]) == 0
 
 
-def test_a_commit_that_comes_back_otherwise_is_named_and_stays_private_without_a_tag(
-    hub: LoopbackHub, quick_trial: None, run: Path
+def test_a_commit_whose_files_come_back_changed_is_named_and_stays_private_without_a_tag(
+    hub: LoopbackHub, check_in_this_process: None, run: Path
 ) -> None:
     hub.faults.append(Fault("GET /cdn/", corrupt=True, times=99))
-    with pytest.raises(PublishError, match="came back with other content") as failure:
+    with pytest.raises(
+        PublishError, match="the content of .* differs from what was sent"
+    ) as failure:
         publish.main([str(run), "--repo-id", NAME, "--public", "--tag", "v1.0"])
     repo = hub.model(NAME)
-    assert f"{NAME}/tree/{repo.head} is not shown to be what was" in str(failure.value)
+    assert f"{NAME}/tree/{repo.head} did not pass the check: " in str(failure.value)
     assert "revert that commit" in str(failure.value)
     assert repo.private and repo.tags == {}
 
@@ -378,10 +465,10 @@ def test_a_commit_that_comes_back_otherwise_is_named_and_stays_private_without_a
     [
         (["/nowhere", "--repo-id", NAME], "/nowhere is no completed run"),
         (["--dataset", "/nowhere", "--repo-id", NAME], "/nowhere is no prepared dataset"),
-        (["--repo-id", NAME], "give a run or --dataset"),
-        (["run", "--dataset", "data", "--repo-id", NAME], "give a run or --dataset"),
+        (["--repo-id", NAME], "name either a run or a --dataset"),
+        (["run", "--dataset", "data", "--repo-id", NAME], "name either a run or a --dataset"),
         (["run", "--repo-id", "genres"], "is not of the form you/name"),
-        (["run", "--repo-id", NAME, "--tag", "best"], "is no version like v1.0"),
+        (["run", "--repo-id", NAME, "--tag", "best"], "is not a version like v1.0"),
     ],
 )
 def test_bad_arguments_end_in_one_line(

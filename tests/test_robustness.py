@@ -72,7 +72,7 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_it_used(
     assert said in restart.damaged[later]
 
 
-def test_a_checkpoint_whose_best_one_is_damaged_cannot_be_gone_on_from(tmp_path: Path) -> None:
+def test_a_checkpoint_whose_best_one_is_damaged_cannot_be_resumed(tmp_path: Path) -> None:
     best = make_checkpoint(tmp_path, 5, 5)
     make_checkpoint(tmp_path, 10, 5)
     assert find_damage(best) is None
@@ -91,23 +91,25 @@ def test_a_run_with_a_damaged_checkpoint_ends_as_if_nothing_had_happened(
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     (run / "metrics.json").unlink()
-    flip(run / "checkpoints" / "trained-1" / "weights.safetensors")
+    flip(run / "checkpoints" / "weights-1" / "weights.safetensors")
     flip(run / "checkpoints" / "probe" / "head.safetensors")
     last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     flip(last / "model.safetensors")
     assert finetune.main(tiny_arguments(run)) == 0
     printed = capsys.readouterr().out
     assert f"{last.name} cannot be used and is removed: model.safetensors is damaged" in printed
-    assert "trained-1 cannot be used and is made again: weights.safetensors is damaged" in printed
-    assert "probe cannot be used and is made again: head.safetensors is damaged" in printed
-    assert "going on from" in printed
+    assert (
+        "weights-1 cannot be used and is computed again: weights.safetensors is damaged" in printed
+    )
+    assert "probe cannot be used and is computed again: head.safetensors is damaged" in printed
+    assert "resuming from" in printed
     ours, theirs = (read_json(f / "metrics.json") for f in (run, finished_run))
     assert ours["test"] == theirs["test"]
     assert ours["thresholds"] == theirs["thresholds"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_end(
+def test_a_signal_saves_and_the_same_command_resumes_to_the_same_end(
     tiny_arguments: Arguments,
     finished_run: Path,
     tmp_path: Path,
@@ -131,11 +133,11 @@ def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_end(
         assert finetune.main(tiny_arguments(tmp_path / "run")) == 128 + number
     assert signal.getsignal(number) is before
     printed = capsys.readouterr()
-    assert "after step 8; the same command goes on from there" in printed.out
+    assert "after step 8; the same command resumes from there" in printed.out
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert finetune.main(tiny_arguments(tmp_path / "run")) == 0
     again = capsys.readouterr()
-    assert "going on from" in again.out
+    assert "resuming from" in again.out
     assert "thisIsASecret" not in printed.out + printed.err + again.out + again.err
     ours, theirs = (read_json(f / "metrics.json") for f in (tmp_path / "run", finished_run))
     assert ours["test"] == theirs["test"]

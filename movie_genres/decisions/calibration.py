@@ -23,7 +23,7 @@ N_FOLDS = 5
 _LOG_SLOPE_SD = 0.3
 _SHIFT_SD = 0.5
 """Standard deviations of the prior around "no change": with the log-loss summed over films, a
-genre with eight positives hardly moves, one with hundreds goes where its films say."""
+genre with eight positives hardly changes, one with hundreds follows its films."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def fit_map(
 ) -> AffineMap:
     """Fit one of `METHODS`.
 
-    Weighting the positives of a label by w moves the optimal logit by log w, so the starting
-    point of every method is the logit minus log w.
+    Weighting the positives of a label by w raises the optimal logit by log w, so every method
+    starts from the logit minus log w.
 
     Args:
-        method: "none" (that starting point), "temperature" (one slope for all labels) or "affine"
+        method: "none" (the logit minus log w), "temperature" (one slope for all labels) or "affine"
             (slope and shift per label, a Gaussian prior on log slope and shift around no change).
         y_true: Labels, NaN where unknown, shape (n_samples, n_labels).
         logits: As the model gives them, same shape.

@@ -1,4 +1,4 @@
-"""How far the scores are to be trusted: bootstrap over films, alone and paired.
+"""Uncertainty of the scores: bootstrap over films, of one model and of two models paired.
 
 A resample is a vector of how often each film is drawn, so that every score of it is a weighted
 sum: a thousand resamples cost matrix products and one pass over the sorted scores of each genre.
@@ -74,7 +74,7 @@ class Difference:
     b: float
     interval: Interval
     a_better: float
-    """Share of the resamples in which a is ahead."""
+    """Share of the resamples in which a scores higher; those in which both are equal count half."""
 
     @property
     def difference(self) -> float:
@@ -90,7 +90,7 @@ def paired_differences(
     level: float = LEVEL,
     seed: int = 0,
 ) -> dict[str, Difference]:
-    """Is a better than b? Both are scored on the same resampled films.
+    """Differences of the scores of a and b, scored on the same resampled films.
 
     Args:
         y_true: Multi-hot, NaN where unknown, shape (n_samples, n_labels).
@@ -111,13 +111,13 @@ def paired_differences(
         low, high = _quantiles(drawn, level)
         value_a, value_b = (float(scores[name][0]) for scores in of_all)
         differences[name] = Difference(
-            value_a, value_b, (float(low), float(high)), float(np.mean(drawn > 0))
+            value_a, value_b, (float(low), float(high)), float(np.mean((np.sign(drawn) + 1) / 2))
         )
     return differences
 
 
 def resample_weights(n_rows: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each row is drawn in each resample: float32, (some, n_rows), till all are had."""
+    """How often each row is drawn in each resample: float32, (at most n_resamples, n_rows)."""
     rng = np.random.default_rng(seed)
     at_once = max(1, _CELLS_AT_ONCE // n_rows)
     for start in range(0, n_resamples, at_once):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import xlog1py, xlogy
-from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
@@ -98,7 +97,7 @@ def confusion_counts(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, np.nda
 
 
 def co_confusion(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    """What is given wrongly to the films that miss a genre.
+    """The wrong genres that are given to films whose own genre is missed.
 
     Returns:
         Counts, shape (n_labels, n_labels + 1): of the films that have the row's genre and do not
@@ -127,8 +126,9 @@ def expected_calibration_error(
 ) -> float:
     """ECE with equal-mass bins (Nixon et al., 2019): mean |observed rate - mean probability|.
 
-    The cells are sorted by probability and cut into `n_bins` bins of equal size (to one); the bins
-    are weighted by their size. Pass one column for one label's ECE, the whole array for the pooled.
+    The cells are sorted by probability and divided into `n_bins` bins of equal size (to one); the
+    bins are weighted by their size. Pass one column for one label's ECE, the whole array for
+    the pooled one.
     """
     bins = calibration_bins(y_true, y_prob, n_bins)
     gaps = [abs(true.sum() - prob.sum()) for true, prob in bins]
@@ -148,31 +148,3 @@ def log_loss(y_true: np.ndarray, y_prob: np.ndarray) -> float:
     epsilon = np.finfo(np.float64).eps
     y_prob = np.clip(y_prob.astype(np.float64), epsilon, 1 - epsilon)
     return float(-np.nanmean(xlogy(y_true, y_prob) + xlog1py(1 - y_true, -y_prob)))
-
-
-def brier_decomposition(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
-    """What the Brier score of one label consists of (CORP; Dimitriadis, Gneiting & Jordan, 2021).
-
-    With the isotonic regression of the labels on the probabilities as what a perfectly calibrated
-    model of the same ranking would say, brier = miscalibration - discrimination + uncertainty,
-    exactly and without bins.
-
-    Args:
-        y_true: Shape (n_samples,), NaN where unknown.
-        y_prob: Same shape.
-
-    Returns:
-        {"miscalibration": what calibration could still win (>= 0; on few films partly noise),
-        "discrimination": what the ranking wins over the base rate (>= 0),
-        "uncertainty": the Brier score of the base rate}.
-    """
-    known = ~np.isnan(y_true)
-    true, prob = y_true[known].astype(float), y_prob[known].astype(float)
-    recalibrated = IsotonicRegression(y_min=0, y_max=1).fit(prob, true).predict(prob)
-    best = float(np.mean((recalibrated - true) ** 2))
-    uncertainty = float(true.mean() * (1 - true.mean()))
-    return {
-        "miscalibration": float(np.mean((prob - true) ** 2)) - best,
-        "discrimination": uncertainty - best,
-        "uncertainty": uncertainty,
-    }

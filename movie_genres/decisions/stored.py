@@ -1,4 +1,4 @@
-"""Decisions in a model's config.json: written once, read back, undone for another tuning.
+"""Decisions in a model's config.json: written, read back, and undone before tuning anew.
 
 Everything is stored by genre name, because config dicts are written with sorted keys, and with a
 fingerprint of the label list, so that stale thresholds are noticed.
@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PretrainedConfig, PreTrainedModel
 
 from movie_genres.decisions.affine import AffineMap
 from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError
 from movie_genres.model.head import fold_affine
 
-if TYPE_CHECKING:  # it brings scikit-learn, which reading a model has no need of
+if TYPE_CHECKING:  # reading a model's decisions needs neither PyTorch models nor scikit-learn
+    from transformers import PretrainedConfig, PreTrainedModel
+
     from movie_genres.decisions.tuning import Tuned
 
 
@@ -128,7 +129,7 @@ class Decisions:
         Args:
             config: Of a model, as `publish_decisions` wrote it.
             name: Of the model, for messages.
-            threshold: One for all genres instead, in [0, 1]; the stored ones are not looked at.
+            threshold: One for all genres instead of the stored ones, in [0, 1].
             objective: Take the thresholds that were tuned for it; None: those chosen at training.
             never_empty: As `thresholds.decide` takes it; None: as the config says.
 
@@ -148,7 +149,7 @@ class Decisions:
         if set(thresholds) != set(labels) or fingerprint != label_fingerprint(labels):
             raise InputError(
                 f"the thresholds in {name} were tuned for another label list; tune them anew "
-                "(python evaluate_model.py --retune), or cut at one of your own: --threshold 0.5"
+                "(python evaluate_model.py --retune), or set one for all genres: --threshold 0.5"
             )
         if not all(isinstance(value, int | float) for value in thresholds.values()):
             raise InputError(f"the thresholds in {name}'s config.json are not all numbers")
@@ -167,16 +168,16 @@ def _stored_thresholds(
     if not isinstance(chosen, dict):
         raise InputError(
             f"{name} has no thresholds in its config.json; it was not made by finetune.py "
-            "(--threshold 0.5 cuts at one of your own)"
+            "(--threshold 0.5 sets one for all genres)"
         )
     chosen_for = getattr(config, "threshold_objective", None)
     if objective is None or objective == chosen_for:
         return chosen
     others = getattr(config, "thresholds_for_other_objectives", None) or {}
     if objective not in others:
-        known = ", ".join(dict.fromkeys([str(chosen_for), *others]))
+        stored = ", ".join(dict.fromkeys([str(chosen_for), *others]))
         raise InputError(
-            f"--objective {objective}: {name} has thresholds for {known} only; for another, tune "
+            f"--objective {objective}: {name} has thresholds for {stored} only; for another, tune "
             "them: python evaluate_model.py --retune --objective ..."
         )
     return others[objective]["thresholds"]

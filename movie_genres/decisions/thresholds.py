@@ -1,17 +1,145 @@
-"""The decision rule, and the exact search for its thresholds.
+"""The decision rule, what thresholds are tuned for, and the exact search for them.
 
+`y_true` is multi-hot, NaN where it is not known whether a film has the genre: such a cell counts
+in nothing. F1 of nothing predicted and nothing true is 0, as scikit-learn's `zero_division=0`.
 A threshold is searched over all distinct scores and placed midway between two neighbouring ones,
-so that equal scores are decided alike and float rounding moves no decision. Cells whose label is
-NaN (unknown) count in nothing.
+so that equal scores are decided alike and float rounding changes no decision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from movie_genres.decisions.objectives import Counts, Objective, find_objective
+OBJECTIVES = ("f1_micro", "f1_macro", "f1_samples", "jaccard_samples", "subset_accuracy")
+RECALL_AT_PRECISION = "recall_at_precision_"
+"""Followed by the precision asked for: recall_at_precision_0.8."""
+
+Counts = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""(true positives, predicted, positives) of groups of cells -> a value for each group."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The mean over groups of cells of a function of their counts."""
+
+    name: str
+    value: Counts
+    groups: Literal["all cells", "genres", "films"]
+
+    @property
+    def has_minimum_precision(self) -> bool:
+        return self.name.startswith(RECALL_AT_PRECISION)
+
+    @property
+    def own_value(self) -> Counts:
+        """What a genre's own threshold is searched for: the F1 of its cells, or the recall."""
+        return self.value if self.has_minimum_precision else _f1
+
+
+def _f1(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    return _ratio(2.0 * tp, predicted + positives)
+
+
+def _jaccard(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    return _ratio(tp, predicted + positives - tp)
+
+
+def _exact_match(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    return ((tp == predicted) & (tp == positives)).astype(float)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Of counts: 0 / 0 is 0, since a whole that is not 0 is at least 1."""
+    return part / np.maximum(whole, 1)
+
+
+def _recall_at_precision(minimum: float) -> Counts:
+    """Recall where the precision suffices; else precision minus minimum, which is negative."""
+
+    def value(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
+        precision = np.where(predicted > 0, _ratio(tp, predicted), 1.0)
+        enough = precision >= minimum - 1e-12  # 4 / 5 is to be 0.8
+        return np.where(enough, _ratio(tp, positives), precision - minimum)
+
+    return value
+
+
+_OBJECTIVES = {
+    "f1_micro": Objective("f1_micro", _f1, "all cells"),
+    "f1_macro": Objective("f1_macro", _f1, "genres"),
+    "f1_samples": Objective("f1_samples", _f1, "films"),
+    "jaccard_samples": Objective("jaccard_samples", _jaccard, "films"),
+    "subset_accuracy": Objective("subset_accuracy", _exact_match, "films"),
+}
+
+
+def find_objective(name: str) -> Objective:
+    """The objective of a name out of `OBJECTIVES`, or `recall_at_precision_P`.
+
+    `recall_at_precision_P`, P in (0, 1], asks for the most recall among the thresholds whose
+    precision is at least P (over all cells for the global threshold, over its own cells for a
+    genre's threshold).
+
+    Raises:
+        ValueError: If there is no such objective.
+    """
+    if name in _OBJECTIVES:
+        return _OBJECTIVES[name]
+    if name.startswith(RECALL_AT_PRECISION):
+        try:
+            minimum = float(name.removeprefix(RECALL_AT_PRECISION))
+        except ValueError:
+            minimum = 0.0
+        if 0 < minimum <= 1:
+            return Objective(name, _recall_at_precision(minimum), "all cells")
+    raise ValueError(
+        f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}, and "
+        f"{RECALL_AT_PRECISION}P with P in (0, 1], such as {RECALL_AT_PRECISION}0.8"
+    )
+
+
+def objective_value(y_true: np.ndarray, y_pred: np.ndarray, objective: str) -> float:
+    """The score that `objective` names; equal to scikit-learn's where all cells are known.
+
+    Groups (films, genres) without a known cell are left out of the mean.
+    """
+    once = np.ones((1, len(y_true)))
+    return float(weighted_objective(y_true, y_pred, objective, once)[0])
+
+
+def weighted_objective(
+    y_true: np.ndarray, y_pred: np.ndarray, objective: str, weights: np.ndarray
+) -> np.ndarray:
+    """`objective_value` of several resamples of the films.
+
+    Args:
+        y_true: Multi-hot, NaN where unknown, shape (n_samples, n_labels).
+        y_pred: Multi-hot decisions, same shape.
+        objective: As `find_objective` takes it.
+        weights: How often each film is drawn, floats, shape (n_resamples, n_samples).
+
+    Returns:
+        Shape (n_resamples,); 0 for a resample without a known cell.
+    """
+    found = find_objective(objective)
+    known = ~np.isnan(y_true)
+    true, predicted = y_true == 1, (y_pred == 1) & known
+    cells = [c.astype(weights.dtype) for c in (true & predicted, predicted, true, known)]
+    if found.groups != "genres":
+        cells = [c.sum(axis=1, keepdims=True) for c in cells]
+    if found.groups == "films":
+        has_known = (cells[3] > 0)[:, 0]
+        total = weights @ (found.value(*cells[:3])[:, 0] * has_known)
+        count = weights @ has_known
+    else:
+        *counts, size = (weights @ c for c in cells)
+        total = (found.value(*counts) * (size > 0)).sum(axis=1)
+        count = (size > 0).sum(axis=1)
+    return total / np.maximum(count, 1)
 
 
 def decide(
@@ -42,7 +170,7 @@ def search_global_threshold(
     Args:
         y_true: Multi-hot, NaN where unknown, shape (n_samples, n_labels).
         y_prob: Probabilities, same shape.
-        objective: As `objectives.find_objective` takes it.
+        objective: As `find_objective` takes it.
 
     Returns:
         A threshold; the highest of those that are equally good. It lies in [0, 1], unless nothing
@@ -53,26 +181,23 @@ def search_global_threshold(
     """
     _check_shapes(y_true, y_prob)
     found = find_objective(objective)
-    if found.group is None:
-        cuts = _Cuts.of(np.ravel(y_true), np.ravel(y_prob))
-        return cuts.threshold(cuts.best(found.value))
+    if found.groups == "all cells":
+        return _Candidates.of(np.ravel(y_true), np.ravel(y_prob)).best(found.value)
     return _search_grouped(y_true, y_prob, found)
 
 
 def search_label_thresholds(
     y_true: np.ndarray, y_prob: np.ndarray, objective: str = "f1_macro"
 ) -> np.ndarray:
-    """A threshold for each label, exactly.
+    """A threshold for each label by itself, exactly.
 
-    - f1_micro: those that are best together (the labels share one fraction), by Dinkelbach's
-      iteration.
-    - recall_at_precision_P: each label's most recall with a precision of at least P.
-    - Any other: each label's own best F1, which together is the best `f1_macro`.
+    - recall_at_precision_P: the most recall with a precision of at least P.
+    - Any other: the best F1 of the label, which over all labels is the best `f1_macro`.
 
     Args:
         y_true: Multi-hot, NaN where unknown, shape (n_samples, n_labels).
         y_prob: Probabilities, same shape.
-        objective: As `objectives.find_objective` takes it.
+        objective: As `find_objective` takes it.
 
     Returns:
         Shape (n_labels,); NaN for a label without positives, of which nothing can be learnt.
@@ -84,13 +209,11 @@ def search_label_thresholds(
     found = find_objective(objective)
     # In memory one after the other: a strided column is read several times slower.
     by_label = (np.ascontiguousarray(cells.T) for cells in (y_true, y_prob))
-    columns = [_Cuts.of(true, prob) for true, prob in zip(*by_label, strict=True)]
-    if found.name == "f1_micro":
-        best = _dinkelbach(columns)
-    else:
-        best = [cuts.best(found.own_value) for cuts in columns]
     return np.array(
-        [c.threshold(b) if c.positives else np.nan for c, b in zip(columns, best, strict=True)]
+        [
+            _Candidates.of(true, prob).best(found.own_value) if (true == 1).any() else np.nan
+            for true, prob in zip(*by_label, strict=True)
+        ]
     )
 
 
@@ -100,23 +223,23 @@ def _check_shapes(y_true: np.ndarray, y_prob: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
-class _Cuts:
+class _Candidates:
     """Every place where a threshold over some cells can be best: just below a positive score.
 
-    A cut further down, between there and the next positive, only adds false positives.
+    A threshold further down, between there and the next positive, only adds false positives.
     """
 
     positive: np.ndarray
     """Scores of the positives, ascending; `negative` those of the negatives."""
     negative: np.ndarray
     score: np.ndarray
-    """The distinct positive scores, ascending: the lowest that is predicted at each cut."""
+    """The distinct positive scores, ascending: the lowest that each candidate predicts."""
     tp: np.ndarray
     predicted: np.ndarray
-    """True positives and predicted cells at each cut."""
+    """True positives and predicted cells of each candidate."""
 
     @classmethod
-    def of(cls, true: np.ndarray, prob: np.ndarray) -> _Cuts:
+    def of(cls, true: np.ndarray, prob: np.ndarray) -> _Candidates:
         positive, negative = np.sort(prob[true == 1]), np.sort(prob[true == 0])
         first = np.flatnonzero(np.append(True, positive[1:] != positive[:-1])[: len(positive)])
         score = positive[first]
@@ -124,25 +247,18 @@ class _Cuts:
         predicted = tp + len(negative) - np.searchsorted(negative, score)
         return cls(positive, negative, score, tp, predicted)
 
-    @property
-    def positives(self) -> int:
-        return len(self.positive)
-
-    def best(self, value: Counts) -> int:
-        """Number of the cut with the best value; the number of cuts if to predict nothing is."""
-        positives = np.array([self.positives])
+    def best(self, value: Counts) -> float:
+        """The threshold with the best value, midway between two neighbouring scores."""
+        positives = np.array([len(self.positive)])
         nothing = np.zeros(1, dtype=np.int64)
-        at_cuts = value(self.tp, self.predicted, positives)
-        return _last_best(np.append(at_cuts, value(nothing, nothing, positives)))
-
-    def threshold(self, cut: int) -> float:
-        """Midway between the lowest score that the cut predicts and the next distinct one."""
-        if cut == len(self.score):
+        values = value(self.tp, self.predicted, positives)
+        number = _last_best(np.append(values, value(nothing, nothing, positives)))
+        if number == len(self.score):
             return _above(float(max(s[-1] for s in (self.positive, self.negative) if len(s))))
-        below = [self.score[cut - 1]] if cut else []
-        lower = np.searchsorted(self.negative, self.score[cut])
+        below = [self.score[number - 1]] if number else []
+        lower = np.searchsorted(self.negative, self.score[number])
         below += [self.negative[lower - 1]] if lower else []
-        return _midway(float(self.score[cut]), float(max(below)) if below else None)
+        return _midway(float(self.score[number]), float(max(below)) if below else None)
 
 
 def _last_best(value: np.ndarray) -> int:
@@ -165,46 +281,27 @@ def _midway(score: float, below: float | None) -> float:
     return middle if middle > below else score
 
 
-def _dinkelbach(columns: list[_Cuts]) -> list[int]:
-    """Cuts of all labels that are together the best in micro-F1 (Dinkelbach, 1967).
-
-    F1 = 2 tp / (predicted + positives). For a trial value f, maximise 2 tp - f * predicted, which
-    each label can do alone; the F1 of these cuts is the next trial value. It rises to the optimum,
-    in a handful of rounds.
-    """
-    positives, f1 = sum(cuts.positives for cuts in columns), 0.0
-    while True:
-        best = [_last_best(np.append(2.0 * cuts.tp - f1 * cuts.predicted, 0.0)) for cuts in columns]
-        tp, predicted = (
-            sum(int(counts[b]) for counts, b in zip(both, best, strict=True) if b < len(counts))
-            for both in ([c.tp for c in columns], [c.predicted for c in columns])
-        )
-        reached = 2 * tp / (predicted + positives) if positives else 0.0
-        if reached <= f1 + 1e-12:
-            return best
-        f1 = reached
-
-
 def _search_grouped(y_true: np.ndarray, y_prob: np.ndarray, objective: Objective) -> float:
     """The best threshold where the objective is a mean over films or genres.
 
     All cells are sorted by score. Lowering the threshold past a cell changes the value of its
     group alone; the objective at every threshold is the cumulative sum of these changes.
     """
-    assert objective.group is not None
+    n, k = y_true.shape
+    groups = np.repeat(np.arange(n), k) if objective.groups == "films" else np.tile(np.arange(k), n)
     known = np.ravel(~np.isnan(y_true))
     score = np.ravel(y_prob)[known]
     order = np.argsort(-score, kind="stable")
     score = score[order]
     true = (np.ravel(y_true)[known][order] == 1).astype(np.int64)
-    group = objective.group(*y_true.shape)[known][order]
+    group = groups[known][order]
     positives = np.bincount(group, weights=true).astype(np.int64)
     tp, predicted = _running_counts(true, group)
     size, value = positives[group], objective.value
     change = value(tp, predicted, size) - value(tp - true, predicted - 1, size)
     nothing = np.zeros_like(positives)
     empty = float(value(nothing, nothing, positives)[np.bincount(group) > 0].sum())
-    # Only the last of equal scores is a place to cut.
+    # A threshold can only stand below the last of equal scores.
     ends = np.flatnonzero(np.append(score[1:] != score[:-1], True))
     best = _last_best(np.append((empty + np.cumsum(change))[ends][::-1], empty))
     if best == len(ends):

@@ -10,13 +10,11 @@ import numpy as np
 from movie_genres.decisions.calibration import (
     CalibrationChoice,
     choose_calibration,
-    fit_map,
     validation_folds,
 )
-from movie_genres.decisions.objectives import OBJECTIVES
 from movie_genres.decisions.policies import PolicyChoice, choose_policy, tune_policies
 from movie_genres.decisions.scores import compute_scores
-from movie_genres.decisions.thresholds import decide
+from movie_genres.decisions.thresholds import OBJECTIVES, decide
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class ThresholdSets:
     never_empty: bool = False
     """Whether a film that reaches no threshold gets its most probable genre."""
     other_objectives: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
-    """(policy, thresholds) chosen for other objectives, to be asked for at use."""
+    """By objective: (policy, thresholds), which a user of the model can select."""
 
     @property
     def chosen(self) -> np.ndarray:
@@ -51,10 +49,10 @@ class Tuned:
     """Class weights of the training, whose shift the calibration undoes; shape (n_labels,)."""
     thresholds: ThresholdSets
     choice: PolicyChoice
-    """Of the policy: decisions on validation rows that neither calibration nor thresholds were
-    fitted on (cross-validation inside the split), and their objective."""
+    """Decisions on held-out rows, to which neither calibration nor thresholds were fitted
+    (cross-validation inside the validation split), and their objective."""
     held_out_prob: np.ndarray
-    """Probabilities of these rows, shape (n_samples, n_labels)."""
+    """Probabilities of the held-out rows, shape (n_samples, n_labels)."""
 
     def validation_scores(self, y_true: np.ndarray) -> dict[str, dict[str, float]]:
         """Cross-validated scores by policy, `y_true` being the labels that `tune` was given."""
@@ -76,38 +74,46 @@ def tune(
 ) -> Tuned:
     """Calibrate, then choose the policy, then fit its thresholds, all on the validation split.
 
-    The policies are compared by cross-validation with the calibration nested in it.
+    The policies are compared by cross-validation; the calibration, its method included, is chosen
+    and fitted anew in each fold.
 
     Args:
         y_true: Labels of the validation split, NaN where unknown, shape (n_samples, n_labels).
         logits: The model's, uncalibrated, same shape.
         pos_weight: Class weights of the training, shape (n_labels,); None for none.
-        objective: What the thresholds are for, as `objectives.find_objective` takes it.
-        other_objectives: For these, too, a policy is chosen and its thresholds fitted.
+        objective: What the thresholds are for, as `thresholds.find_objective` takes it.
+        other_objectives: For each of these, too, a policy is chosen and its thresholds fitted.
         never_empty: Decide as `thresholds.decide` does with it.
-        seed: Of the folds.
+        seed: Of folds and bootstrap.
     """
     weight = np.ones(y_true.shape[1]) if pos_weight is None else pos_weight.astype(np.float64)
     calibration = choose_calibration(y_true, logits, weight, seed=seed)
     folds = []
     held_out_prob = np.empty(logits.shape)
     for fit_rows, rows in validation_folds(len(logits), seed):
-        fitted = fit_map(calibration.method, y_true[fit_rows], logits[fit_rows], weight)
-        y_prob = fitted.probabilities(logits)
+        fitted = choose_calibration(y_true[fit_rows], logits[fit_rows], weight, seed=seed)
+        y_prob = fitted.map.probabilities(logits)
         held_out_prob[rows] = y_prob[rows]
         folds.append((fit_rows, rows, y_prob))
     y_prob = calibration.map.probabilities(logits)
     choices = {
-        name: choose_policy(y_true, folds, name, never_empty=never_empty)
+        name: choose_policy(y_true, folds, name, never_empty=never_empty, seed=seed)
         for name in dict.fromkeys((objective, *other_objectives))
     }
     fits = {name: tune_policies(y_true, y_prob, name) for name in choices}
     choice = choices.pop(objective)
-    others = {name: (other.policy, fits[name][other.policy]) for name, other in choices.items()}
     return Tuned(
-        calibration,
-        weight,
-        ThresholdSets(objective, choice.policy, fits[objective], never_empty, others),
-        choice,
-        held_out_prob,
+        calibration=calibration,
+        pos_weight=weight,
+        thresholds=ThresholdSets(
+            objective=objective,
+            policy=choice.policy,
+            by_policy=fits[objective],
+            never_empty=never_empty,
+            other_objectives={
+                name: (other.policy, fits[name][other.policy]) for name, other in choices.items()
+            },
+        ),
+        choice=choice,
+        held_out_prob=held_out_prob,
     )

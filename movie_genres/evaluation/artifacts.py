@@ -13,15 +13,7 @@ from matplotlib.figure import Figure
 
 from movie_genres.decisions.scores import confusion_counts
 from movie_genres.evaluation import plots
-from movie_genres.evaluation.card import (
-    BASELINE_NAMES,
-    RARE,
-    card_data,
-    citations,
-    other_rows,
-    render_card,
-    tendencies,
-)
+from movie_genres.evaluation.card import other_rows, render_card
 from movie_genres.evaluation.mistakes import render_mistakes
 from movie_genres.evaluation.predictions import Predictions
 from movie_genres.evaluation.results import Results
@@ -54,7 +46,7 @@ class ModelFacts:
     license: str | None
     max_length: int
     training: Mapping[str, str]
-    """Lines of the card's section on training."""
+    """The card's section on training, a line for each item."""
 
 
 def write_results(
@@ -64,25 +56,33 @@ def write_results(
     facts: ModelFacts,
     sweep: Figure | None = None,
 ) -> None:
-    """Write metrics.json last, so that a folder with it is complete.
+    """Write a run's report; metrics.json last, so that a folder that has it is complete.
 
     Args:
-        sweep: The threshold sweep on the validation split, where one was made.
+        sweep: The threshold sweep on the validation split, where there is one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     test = prepared.splits["test"]
-    Predictions(
-        results.labels, list(test["id"]), list(test["text"]),
-        results.y_true, results.y_prob, results.y_pred,
-    ).write(folder / "predictions.parquet")  # fmt: skip
+    predictions = Predictions(
+        labels=results.labels,
+        ids=list(test["id"]),
+        texts=list(test["text"]),
+        y_true=results.y_true,
+        y_prob=results.y_prob,
+        y_pred=results.y_pred,
+    )
+    predictions.write(folder / "predictions.parquet")
     _write_figures(folder / "figures", results, sweep)
     mistakes = render_mistakes(
-        results.labels, film_names(test), results.y_true, results.y_pred,
-        results.y_prob,
-    )  # fmt: skip
+        labels=results.labels,
+        names=film_names(test),
+        y_true=results.y_true,
+        y_pred=results.y_pred,
+        y_prob=results.y_prob,
+    )
     (folder / "mistakes.md").write_text(mistakes, encoding="utf-8")
-    metrics = results.metrics()
-    (folder / "README.md").write_text(run_card(metrics, prepared, facts), encoding="utf-8")
+    metrics = results.metrics() | {"card": card_inputs(prepared, facts)}
+    (folder / "README.md").write_text(render_card(metrics), encoding="utf-8")
     write_json(folder / "metrics.json", metrics)
 
 
@@ -126,30 +126,26 @@ def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None
         plt.close(figure)
 
 
-def run_card(metrics: Mapping[str, Any], prepared: Prepared, facts: ModelFacts) -> str:
-    """The filled model card of a run; every figure in it comes from `metrics`."""
-    source = prepared.report["source"]
-    data = card_data(
-        metrics,
-        model_name=facts.name,
-        base_model=facts.base_model,
-        model_license=facts.license,
-        dataset_name=source["name"],
-        dataset_revision=prepared.fingerprint,
-    )
+def card_inputs(prepared: Prepared, facts: ModelFacts) -> dict[str, Any]:
+    """What the card says besides the results; metrics.json keeps it as "card"."""
+    report, source = prepared.report, prepared.report["source"]
     names = [name.replace("_", " ") for name in prepared.fields.names]
-    model = {
+    return {
         "model_name": facts.name,
         "model_id": facts.model_id,
         "origin": facts.origin,
+        "base_model": facts.base_model,
+        "license": facts.license,
         "max_length": facts.max_length,
         "training": dict(facts.training),
         "fields": " and ".join(", ".join(part) for part in (names[:-1], names[-1:]) if part),
         "text_form": text_form(prepared.fields),
-        "dataset": _dataset_facts(prepared.report),
-        "citations": citations(source["name"], facts.base_model),
+        "dataset": {
+            **{key: source[key] for key in ("name", "description", "license", "sha256")},
+            **{key: report[key] for key in ("splits", "read", "kept")},
+            "fingerprint": prepared.fingerprint,
+        },
     }
-    return render_card(data, model | _result_variables(metrics))
 
 
 def text_form(fields: TextFields) -> str:
@@ -157,60 +153,6 @@ def text_form(fields: TextFields) -> str:
     return fields.compose({TITLE: "Title", PLOT: "Plot"} | {
         name: "…" for name in fields.names if name not in (TITLE, PLOT)
     })  # fmt: skip
-
-
-def _dataset_facts(report: Mapping[str, Any]) -> dict[str, Any]:
-    source = report["source"]
-    return {
-        "description": source["description"],
-        "license": source["license"] or "that of the source; not stated here",
-        "sha256": source["sha256"],
-        **{key: report[key] for key in ("splits", "read", "kept")},
-    }
-
-
-def _result_variables(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template takes from metrics.json."""
-    per_genre = metrics["per_genre"]
-    method = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
-    return {
-        "labels": list(per_genre),
-        "chosen": metrics["test"]["chosen"],
-        "others": other_rows(metrics),
-        "intervals": metrics["intervals"]["chosen"],
-        "differences": {
-            BASELINE_NAMES[n]: s for n, s in metrics["differences"].items() if n != "prior"
-        },
-        "never_empty": metrics["never_empty"],
-        "objectives": metrics["objectives"],
-        "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
-        "policy": metrics["chosen_policy"],
-        "decision_text": _decision_text(metrics),
-        "per_genre": per_genre,
-        "calibration": metrics["calibration"],
-        "calibration_text": _CALIBRATION_TEXT[method],
-        "tendencies": tendencies(per_genre),
-        "rare_films": RARE,
-    }
-
-
-def _decision_text(metrics: Mapping[str, Any]) -> str:
-    if metrics["chosen_policy"] == "stored":
-        return "The thresholds are those that the model carries; nothing was fitted on this data."
-    return (
-        f"Thresholds were fitted on the validation split for `{metrics['objective']}`; the policy "
-        f"`{metrics['chosen_policy']}` was chosen by cross-validation inside that split, with the "
-        "calibration nested in it. The test split was read once, at the end."
-    )
-
-
-_CALIBRATION_TEXT = {
-    "none": "only the shift of the class weights was undone; more did not lower the "
-    "cross-validated log-loss.",
-    "temperature": "one temperature for all genres, folded into the last layer.",
-    "affine": "slope and shift of the logit per genre, folded into the last layer.",
-    "stored": "as stored with the model.",
-}
 
 
 def result_table(metrics: Mapping[str, Any]) -> str:
@@ -224,14 +166,14 @@ def result_table(metrics: Mapping[str, Any]) -> str:
 
 
 def closing_words(metrics: Mapping[str, Any], folder: Path) -> str:
-    """What a person wants to know at the end of a run: the scores, and what lies where."""
+    """The last lines of a run: its test scores, and where its files are."""
     return "\n".join(
         [
-            f"\nTest split, thresholds by policy '{metrics['chosen_policy']}':\n",
+            f"\nTest split, threshold policy '{metrics['chosen_policy']}':\n",
             result_table(metrics),
             f"\nmodel    {folder / 'model'}",
             f"report   {folder / 'README.md'}, figures in {folder / 'figures'}",
-            f"mistakes {folder / 'mistakes.md'}: the surest ones; some are the labels' own",
+            f"mistakes {folder / 'mistakes.md'}: the most confident ones; some are wrong labels",
             f'try it   python predict.py --model {folder / "model"} "A plot ..."',
         ]
     )

@@ -1,6 +1,6 @@
-"""What a model must beat, as logits that go through the same calibration and threshold tuning.
+"""Logits of the baselines, which get the same calibration and threshold tuning as the model.
 
-Labels are multi-hot, NaN where unknown: each label is learnt from the films of which it is known.
+Labels are multi-hot, NaN where unknown: each label is learnt from the films where it is known.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def tfidf_logits(
     """TF-IDF of whole texts (words and pairs) with one logistic regression per label.
 
     Returns:
-        Decision values for each of `others`, shape (n_rows, n_labels) each.
+        Logits of each of `others`, shape (n_rows, n_labels) each.
     """
     vectorizer = TfidfVectorizer(
         sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=200_000
@@ -37,7 +37,7 @@ def tfidf_logits(
     for label, true in enumerate(y_train.T):
         known = np.flatnonzero(~np.isnan(true))
         if len(np.unique(true[known])) < 2:
-            continue  # nothing to separate: the base rate stays
+            continue  # one class only: the base rate stays
         # Balanced weights help a linear model on rare genres; the tuner undoes their shift.
         model = LogisticRegression(C=TFIDF_C, class_weight="balanced")
         model.fit(features[known], true[known])

@@ -1,4 +1,8 @@
-"""Results -> the published model's README.md, by the template model_card.md."""
+"""metrics.json -> the model card README.md, by the template model_card.md.
+
+Everything that a card says comes from the template and from metrics.json, its key "card" included,
+so a card can be rendered again, under another name too, and compared.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,8 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
-from movie_genres.errors import InputError
-
 TEMPLATE = Path(__file__).parents[2] / "model_card.md"
-_AFTER_ONNX = "## Per genre\n"
-"""Heading of the section that follows the one on ONNX files."""
-
-PLOTS_ALONE = "this model, given the plots alone"
+PLOTS_ALONE = "this model, reading the plots only"
 BASELINE_NAMES = {
     "prior": "genre frequencies alone",
     "tfidf_logreg": "TF-IDF + logistic regression",
@@ -36,7 +35,15 @@ MODEL_INDEX = {
 """Scores in the card's metadata: the Hub's name of the metric, and ours."""
 
 RARE = 20
-"""Test films below which a genre's figures are called rough."""
+"""Test films below which a genre's scores are called uncertain."""
+
+_CALIBRATION_TEXT = {
+    "none": "none beyond undoing the shift that class weights cause. A temperature, or a slope and "
+    "shift per genre, did not lower the cross-validated log-loss.",
+    "temperature": "one temperature for all genres, folded into the last layer.",
+    "affine": "a slope and a shift of the logit per genre, folded into the last layer.",
+    "stored": "as stored with the model.",
+}
 
 _CITATIONS = {
     "CMU Movie Summary Corpus": """\
@@ -58,44 +65,96 @@ _CITATIONS = {
 }  # fmt: skip
 
 
-def card_data(
-    metrics: Mapping[str, Any],
-    *,
-    model_name: str,
-    base_model: str | None,
-    model_license: str | None,
-    dataset_name: str,
-    dataset_revision: str,
-) -> ModelCardData:
+def render_card(metrics: Mapping[str, Any], repo_id: str | None = None) -> str:
+    """The model card of a run.
+
+    Args:
+        metrics: The content of metrics.json, with what `artifacts.card_inputs` gives as "card".
+        repo_id: Name of the published model, "you/name". None for the card in the run's folder,
+            whose code loads the model beside it.
+
+    Raises:
+        LookupError, TypeError, jinja2.UndefinedError: If something that the card needs is missing.
+    """
+    return fill_template(card_variables(metrics, repo_id))
+
+
+def fill_template(variables: Mapping[str, Any]) -> str:
+    """Raises: jinja2.UndefinedError: If a variable of the template is not given."""
+    template = template_environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(variables)
+
+
+def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> dict[str, Any]:
+    """What the template is given; arguments and errors as for `render_card`."""
+    card = dict(metrics["card"])
+    if repo_id is not None:
+        card |= {"model_name": repo_id.split("/")[-1], "model_id": repo_id}
+    per_genre = metrics["per_genre"]
+    calibration = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
+    return card | {
+        "card_data": card_data(metrics, card).to_yaml(),
+        "citations": citations(card["dataset"]["name"], card["base_model"]),
+        "labels": list(per_genre),
+        "chosen": metrics["test"]["chosen"],
+        "others": other_rows(metrics),
+        "intervals": metrics["intervals"]["chosen"],
+        "differences": {
+            BASELINE_NAMES[n]: s for n, s in metrics["differences"].items() if n != "prior"
+        },
+        "never_empty": metrics["never_empty"],
+        "objectives": metrics["objectives"],
+        "policies": {n: s for n, s in metrics["test"].items() if n != "chosen"},
+        "policy": metrics["chosen_policy"],
+        "decision_text": _decision_text(metrics),
+        "per_genre": per_genre,
+        "calibration": metrics["calibration"],
+        "calibration_text": _CALIBRATION_TEXT[calibration],
+        "tendencies": tendencies(per_genre),
+        "rare_films": RARE,
+        "onnx": metrics.get("onnx"),
+    }
+
+
+def _decision_text(metrics: Mapping[str, Any]) -> str:
+    if metrics["chosen_policy"] == "stored":
+        return "The thresholds are those stored with the model. Nothing was fitted on this data."
+    return (
+        f"The thresholds were tuned for `{metrics['objective']}` on the validation split. The "
+        f"threshold policy `{metrics['chosen_policy']}` was chosen by cross-validation within that "
+        "split, with the calibration fitted again in each fold. The test split was used once, for "
+        "the scores on this page."
+    )
+
+
+def card_data(metrics: Mapping[str, Any], card: Mapping[str, Any]) -> ModelCardData:
     """The card's metadata: base model, licence, pipeline tag, metrics, model-index.
 
     Args:
         metrics: The content of metrics.json.
-        base_model: A Hub id, or None if the encoder is known by a folder only.
-        model_license: A licence identifier of the Hub's list, or None if unknown.
-        dataset_name: As the report of the prepared dataset has it.
-        dataset_revision: Its fingerprint.
+        card: Its key "card", or the same under the published name.
     """
+    dataset = card["dataset"]
     # The field must look like a Hub id; the data may be on no Hub, so they are not linked.
-    words = "".join(c if c.isalnum() else " " for c in dataset_name).split()
+    words = "".join(c if c.isalnum() else " " for c in dataset["name"]).split()
     measured_on: dict[str, Any] = {
         "task_type": "text-classification",
         "task_name": "Multi-label text classification",
         "dataset_type": f"local/{'-'.join(words)}",
-        "dataset_name": dataset_name,
+        "dataset_name": dataset["name"],
         "dataset_split": "test",
-        "dataset_revision": dataset_revision,
+        "dataset_revision": dataset["fingerprint"],
     }
     chosen = metrics["test"]["chosen"]
     return ModelCardData(
         language="en",
-        license=model_license,
+        license=card["license"],
         library_name="transformers",
         pipeline_tag="text-classification",
-        base_model=base_model,
+        base_model=card["base_model"],
         metrics=sorted({kind for kind, _ in MODEL_INDEX.values()} - {"mean_average_precision"}),
         tags=["multi-label-classification", "movies", "genres"],
-        model_name=model_name,
+        model_name=card["model_name"],
         eval_results=[
             EvalResult(
                 **measured_on,
@@ -109,7 +168,7 @@ def card_data(
 
 
 def other_rows(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """What stands below the model in a table of test scores."""
+    """Test scores to compare the model's with, by the name of their row."""
     plots_alone = metrics.get("plots_alone")  # older runs have none
     rows = {PLOTS_ALONE: plots_alone} if plots_alone else {}
     return rows | {BASELINE_NAMES[name]: found for name, found in metrics["baselines"].items()}
@@ -125,7 +184,7 @@ def citations(source_name: str, base_model: str | None) -> list[str]:
 
 
 def tendencies(per_genre: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What a model does to rare and to frequent genres, by its own figures.
+    """Which genres a model finds badly, or predicts too often or too rarely.
 
     Args:
         per_genre: As in metrics.json.
@@ -134,20 +193,20 @@ def tendencies(per_genre: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         weakest: The three genres of lowest F1, with it.
         rare: Genres of fewer than `RARE` test films.
         frequent_third, rarest_third: Names and mean recall of the thirds by test films.
-        over, under: Up to three genres given at least a fifth more, or less, often than they are
-            true, as (name, films given, films true).
+        over, under: Up to three genres predicted at least a fifth more, or less, often than
+            labelled, as (name, films predicted, films labelled).
     """
     by_films = sorted(per_genre, key=lambda name: -per_genre[name]["support"])
     third = max(1, len(by_films) // 3)
-    given = {name: row["tp"] + row["fp"] for name, row in per_genre.items()}
-    share = {name: given[name] / max(per_genre[name]["support"], 1) for name in per_genre}
+    predicted = {name: row["tp"] + row["fp"] for name, row in per_genre.items()}
+    share = {name: predicted[name] / max(per_genre[name]["support"], 1) for name in per_genre}
 
     def mean_recall(names: list[str]) -> dict[str, Any]:
         recalls = [per_genre[name]["recall"] for name in names]
         return {"names": names, "recall": sum(recalls) / len(recalls)}
 
     def counted(names: list[str]) -> list[tuple[str, int, int]]:
-        return [(name, given[name], per_genre[name]["support"]) for name in names[:3]]
+        return [(name, predicted[name], per_genre[name]["support"]) for name in names[:3]]
 
     return {
         "weakest": sorted(((n, r["f1"]) for n, r in per_genre.items()), key=lambda p: p[1])[:3],
@@ -160,7 +219,7 @@ def tendencies(per_genre: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def template_environment() -> jinja2.Environment:
-    """What the template is filled in by."""
+    """Jinja with the template's filters; a variable that is not given is an error."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -169,44 +228,10 @@ def template_environment() -> jinja2.Environment:
         autoescape=False,  # Markdown, not HTML; the strings are the run's own
     )
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
-    environment.filters["difference"] = lambda found: (
-        f"{found['difference']:+.3f} ({found['interval'][0]:+.3f} to {found['interval'][1]:+.3f})"
+    environment.filters["difference"] = lambda row: (
+        f"{row['difference']:+.3f} ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})"
     )
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["megabytes"] = lambda size: f"{size / 1e6:.1f} MB"
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     return environment
-
-
-def render_card(data: ModelCardData, variables: Mapping[str, Any]) -> str:
-    """Fill the template.
-
-    Raises:
-        jinja2.UndefinedError: If the template asks for a variable that is not given: a card with
-            an empty space is worse than none.
-    """
-    return _template().render(card_data=data.to_yaml(), **variables)
-
-
-def insert_onnx(card: str, onnx: Mapping[str, Any], model_id: str) -> str:
-    """A filled card with the section on its ONNX files, in the place of an earlier one.
-
-    Args:
-        onnx: What `onnx_export.add_onnx` gives.
-        model_id: What the section's snippet loads.
-
-    Raises:
-        InputError: If the card is not one of this template: the section has no place in it.
-    """
-    template = _template()
-    context = template.new_context({"onnx": onnx, "model_id": model_id})
-    section = "".join(template.blocks["onnx"](context))
-    before, heading, after = card.partition(_AFTER_ONNX)
-    if not heading:
-        raise InputError(f"the card has no section {_AFTER_ONNX.strip()!r}: it is not a run's")
-    title = section.splitlines()[0]
-    return before.split(f"{title}\n")[0] + section + heading + after
-
-
-def _template() -> jinja2.Template:
-    return template_environment().from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ the model as it is published, and only confirms.
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,38 @@ Logits = tuple[np.ndarray, np.ndarray]
 """Of the validation and the test split, each (n_samples, n_labels)."""
 
 
+@dataclass(frozen=True)
+class TextModel:
+    """A model with what it needs to read texts."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    """Tokens to which texts are truncated."""
+
+    def logits(self, texts: Sequence[str]) -> np.ndarray:
+        """Logits of texts, in float32, shape (n_texts, n_labels)."""
+        return predict_logits(self.model, self.tokenizer, texts, max_length=self.max_length)
+
+    def save(self, folder: Path) -> None:
+        """Write what is published: weights, config and tokenizer; all of it or nothing."""
+        new = folder.with_name(folder.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        # `pipeline(..., truncation=True)` reads the length from the tokenizer.
+        self.tokenizer.model_max_length = self.max_length
+        for local_only in ("is_local", "local_files_only"):
+            self.tokenizer.init_kwargs.pop(local_only, None)
+        with written_whole(new):
+            self.model.save_pretrained(new)
+            self.tokenizer.save_pretrained(new)
+            (new / "model.safetensors").chmod(0o644)
+            replace_folder(new, folder)
+
+
 def tune_and_judge(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    text_model: TextModel,
     prepared: Prepared,
     *,
-    max_length: int,
     pos_weight: np.ndarray,
     objective: str,
     never_empty: bool = False,
@@ -43,19 +69,19 @@ def tune_and_judge(
     """Fit the decisions of an uncalibrated model, save it with them, and judge what was saved.
 
     Args:
-        model: Uncalibrated; the calibration is folded into it in place.
-        max_length: Tokens after which texts are cut.
+        text_model: Uncalibrated; the calibration is folded into it in place.
+        prepared: The validation split is fitted on, the test split is scored.
         pos_weight: Class weights of its training, shape (n_labels,).
-        objective: What the thresholds are for, as `objectives.find_objective` takes it.
+        objective: What the thresholds are for, as `thresholds.find_objective` takes it.
         never_empty: Give the most probable genre to a film that reaches no threshold.
         seed: Of folds and bootstrap.
-        model_folder: Where the published model goes; it appears whole or not at all.
+        model_folder: For the published model, which appears whole or not at all.
 
     Returns:
         Results on the test split, and the threshold sweep on the validation split.
     """
     y_validation = prepared.y("validation")
-    logits = predict_logits(model, tokenizer, prepared.texts("validation"), max_length=max_length)
+    logits = text_model.logits(prepared.texts("validation"))
     tuned = tune(
         y_validation,
         logits,
@@ -64,59 +90,46 @@ def tune_and_judge(
         never_empty=never_empty,
         seed=seed,
     )
-    publish_decisions(model, tuned, prepared.labels)
-    save_model(model, tokenizer, model_folder, max_length)
-    results = _judge_test(model, tokenizer, prepared, tuned.thresholds, max_length, seed)
+    publish_decisions(text_model.model, tuned, prepared.labels)
+    text_model.save(model_folder)
+    results = _judge_test(text_model, prepared, tuned.thresholds, seed)
     sweep = plot_threshold_sweep(
         y_validation,
         tuned.calibration.map.probabilities(logits),
-        {"best": float(tuned.thresholds.by_policy["global"][0]), "fixed": 0.5},
+        {name: float(tuned.thresholds.by_policy[name][0]) for name in ("global", "fixed")},
     )
     validation = tuned.validation_scores(y_validation)
     return replace(results, validation=validation, selection=_selection(tuned)), sweep
 
 
-def judge_as_stored(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prepared: Prepared,
-    *,
-    max_length: int,
-    seed: int,
-    name: str,
-) -> Results:
+def judge_as_stored(text_model: TextModel, prepared: Prepared, *, seed: int, name: str) -> Results:
     """Score a published model on the test split with the thresholds it carries.
 
     Raises:
-        InputError: If it carries none, or for another label list.
+        InputError: If it carries none, or those of another label list.
     """
-    stored = Decisions.of_config(model.config, name)
+    config = text_model.model.config
+    stored = Decisions.of_config(config, name)
     thresholds = ThresholdSets(
-        getattr(model.config, "threshold_objective", "f1_micro"),
-        "stored",
-        {"fixed_0.5": np.full(len(prepared.labels), 0.5), "stored": stored.thresholds},
-        stored.never_empty,
+        objective=getattr(config, "threshold_objective", "f1_micro"),
+        policy="stored",
+        by_policy={"fixed": np.full(len(prepared.labels), 0.5), "stored": stored.thresholds},
+        never_empty=stored.never_empty,
     )
-    return _judge_test(model, tokenizer, prepared, thresholds, max_length, seed)
+    return _judge_test(text_model, prepared, thresholds, seed)
 
 
 def _judge_test(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prepared: Prepared,
-    thresholds: ThresholdSets,
-    max_length: int,
-    seed: int,
+    text_model: TextModel, prepared: Prepared, thresholds: ThresholdSets, seed: int
 ) -> Results:
-    logits_of = partial(predict_logits, model, tokenizer, max_length=max_length)
     texts, plots = prepared.texts("test"), prepared.plots("test")
     return judge(
         prepared.labels,
         prepared.y("test"),
-        logits_of(texts),
-        StoredCalibration.of_config(model, prepared.labels),
-        thresholds,
-        plot_logits=logits_of(plots) if plots != texts else None,
+        text_model.logits(texts),
+        StoredCalibration.of_config(text_model.model, prepared.labels),
+        thresholds=thresholds,
+        plot_logits=text_model.logits(plots) if plots != texts else None,
         seed=seed,
     )
 
@@ -129,10 +142,17 @@ def judge_baselines(
     seed: int,
     probe: tuple[Logits, np.ndarray] | None = None,
 ) -> dict[str, Baseline]:
-    """What a model must beat on the test split, each with the same calibration and threshold tuner.
+    """Score the baselines on the test split, calibrated and tuned as the model is.
 
     Args:
+        prepared: Baselines are fitted on the train split and tuned on the validation split.
+        objective: What the thresholds are for, as `thresholds.find_objective` takes it.
+        never_empty: As for the model.
+        seed: Of folds and bootstrap.
         probe: Logits of the linear probe and the class weights it was fitted with, if there is one.
+
+    Returns:
+        By name: prior, tfidf_logreg and, if given, linear_probe.
     """
     y_train, y_validation, y_test = (prepared.y(s) for s in ("train", "validation", "test"))
     unweighted = np.ones(len(prepared.labels))
@@ -150,39 +170,31 @@ def judge_baselines(
         logits["linear_probe"] = probe
     return {
         name: judge_baseline(
-            y_validation, on_validation, y_test, on_test,
+            y_validation, validation_logits, y_test, test_logits,
             pos_weight=weight, objective=objective, never_empty=never_empty, seed=seed,
         )
-        for name, ((on_validation, on_test), weight) in logits.items()
+        for name, ((validation_logits, test_logits), weight) in logits.items()
     }  # fmt: skip
 
 
-def save_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, max_length: int
-) -> None:
-    """Write what is published: weights, config and a tokenizer that cuts after `max_length`."""
-    new = folder.with_name(folder.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
-    # The cut belongs to the model: `pipeline(..., truncation=True)` reads it from the tokenizer.
-    tokenizer.model_max_length = max_length
-    for local_only in ("is_local", "local_files_only"):
-        tokenizer.init_kwargs.pop(local_only, None)
-    with written_whole(new):
-        model.save_pretrained(new)
-        tokenizer.save_pretrained(new)
-        (new / "model.safetensors").chmod(0o644)
-        replace_folder(new, folder)
-
-
 def _selection(tuned: Tuned) -> dict[str, object]:
-    """What the choices on the validation split were made by."""
+    """By which cross-validated figures calibration and policy were chosen."""
+    choice = tuned.choice
     return {
         "calibration": {
             "adopted": tuned.calibration.method,
             "cross_validated_log_loss": tuned.calibration.cross_validated,
         },
         "policy": {
-            "adopted": tuned.thresholds.policy,
-            f"cross_validated_{tuned.thresholds.objective}": tuned.choice.values,
+            "adopted": choice.policy,
+            "objective": tuned.thresholds.objective,
+            "cross_validated": {
+                policy: {
+                    "value": choice.values[policy],
+                    "behind_best": choice.differences[policy],
+                    "standard_error": choice.standard_errors[policy],
+                }
+                for policy in choice.values
+            },
         },
     }

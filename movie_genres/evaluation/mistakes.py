@@ -1,4 +1,4 @@
-"""The films that a model is most confidently wrong about, as a page: there label errors show."""
+"""A page of the films that a model is most confidently wrong about; it shows label errors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def render_mistakes(
     y_pred: np.ndarray,
     y_prob: np.ndarray,
 ) -> str:
-    """A Markdown page: for each genre the wrong decisions that were farthest from the label.
+    """A Markdown page: for each genre the wrong decisions with the most confident probabilities.
 
     Args:
         labels: Genre names in column order.
-        names: What each film is called, in row order.
+        names: Of the films, in row order.
         y_true: Multi-hot, NaN where unknown (never a mistake), shape (n_samples, n_labels).
         y_pred: Multi-hot decisions, same shape.
         y_prob: Probabilities, same shape.
@@ -28,33 +28,32 @@ def render_mistakes(
     lines = [
         "# The most confident mistakes on the test split",
         "",
-        f"For each genre at most {PER_GENRE} films that got it without having it, and {PER_GENRE} "
-        "that have it and did not get it, the surest first. Where the model is sure and the label "
-        "disagrees, look at the label: genres are often left out.",
+        f"For each genre at most {PER_GENRE} films that were given it wrongly, and {PER_GENRE} for "
+        "which it was missed, the most confident mistakes first. Some of them are errors of the "
+        "labels, which often leave a genre out.",
     ]
     for label, genre in enumerate(labels):
         table = []
-        for given, rows in (
-            (
-                "given wrongly",
-                _surest(y_true[:, label] == 0, y_pred[:, label] == 1, y_prob[:, label]),
-            ),
-            ("missed", _surest(y_true[:, label] == 1, y_pred[:, label] == 0, -y_prob[:, label])),
-        ):
+        true, pred, prob = (y[:, label] for y in (y_true, y_pred, y_prob))
+        given_wrongly = _most_confident((true == 0) & (pred == 1), prob)
+        missed = _most_confident((true == 1) & (pred == 0), -prob)
+        for mistake, rows in (("given wrongly", given_wrongly), ("missed", missed)):
             for row in rows:
-                has, gets = (_names(labels, y[row]) for y in (y_true, y_pred))
+                genres, given = (_names(labels, y[row]) for y in (y_true, y_pred))
                 name = _cell(names[row])
-                table.append(f"| {given} | {y_prob[row, label]:.2f} | {name} | {has} | {gets} |")
+                table.append(
+                    f"| {mistake} | {y_prob[row, label]:.2f} | {name} | {genres} | {given} |"
+                )
         if table:
             lines += ["", f"## {genre}", "", *_HEAD, *table]
     return "\n".join([*lines, ""])
 
 
-_HEAD = ("| | probability | film | has | gets |", "|---|---:|---|---|---|")
+_HEAD = ("| mistake | probability | film | true genres | given genres |", "|---|---:|---|---|---|")
 
 
-def _surest(true: np.ndarray, decided: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    rows = np.flatnonzero(true & decided)
+def _most_confident(mistakes: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    rows = np.flatnonzero(mistakes)
     return rows[np.argsort(-confidence[rows], kind="stable")][:PER_GENRE]
 
 

@@ -1,4 +1,4 @@
-"""Arrays -> matplotlib figures. Knows no torch and reads no file."""
+"""Arrays -> matplotlib figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
 def plot_confusion_matrices(
     counts: Mapping[str, np.ndarray], labels: Sequence[str], *, title: str = ""
 ) -> Figure:
-    """A 2x2 matrix per genre: films in each cell, coloured by the share of its row (of the truth).
+    """A 2x2 matrix per genre: films in each cell, coloured by the share of their row (true label).
 
     Args:
         counts: {"tp", "fp", "fn", "tn"}, each of shape (n_labels,).
@@ -45,8 +45,8 @@ def plot_confusion_matrices(
                     ha="center", va="center", color=colour, fontsize=6.5,
                 )  # fmt: skip
             axis.set_title(plain(name))
-            axis.set_xticks([0, 1], ["not given", "given"], fontsize=7)
-            axis.set_yticks([0, 1], ["is not", "is"], fontsize=7, rotation=90, va="center")
+            axis.set_xticks([0, 1], ["not predicted", "predicted"], fontsize=6.5)
+            axis.set_yticks([0, 1], ["false", "true"], fontsize=6.5, rotation=90, va="center")
             axis.tick_params(length=0)
             axis.spines[:].set_visible(False)
         figure.suptitle(title, fontsize=11)
@@ -82,8 +82,8 @@ def plot_threshold_sweep(
                 f"{name} {threshold:.2f}", (threshold, 0.02), rotation=90, color=colour,
                 xytext=(3, 0), textcoords="offset points",
             )  # fmt: skip
-        axis.set(xlabel="threshold", ylabel="micro average", xlim=(0, 1), ylim=(0, 1))
-        axis.set_title("One threshold for all genres (validation split)")
+        axis.set(xlabel="threshold", ylabel="micro-averaged score", xlim=(0, 1), ylim=(0, 1))
+        axis.set_title("Scores at each global threshold (validation split)")
         axis.grid(True)
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
@@ -92,7 +92,7 @@ def plot_threshold_sweep(
 def plot_precision_recall(
     y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray, labels: Sequence[str]
 ) -> Figure:
-    """A precision-recall curve per genre, its base rate, and where the decisions stand on it."""
+    """A precision-recall curve per genre, with its base rate and the point of the decisions."""
     with plt.rc_context(STYLE):
         figure, axes = _small_multiples(len(labels), width=1.9, height=1.8)
         for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
@@ -102,7 +102,7 @@ def plot_precision_recall(
             axis.grid(True)
             axis.tick_params(labelsize=6.5)
             if not true.any():
-                axis.set_title(f"{plain(name)}: none here")
+                axis.set_title(f"{plain(name)}: no films")
                 continue
             precision, recall, _ = precision_recall_curve(true, prob)
             axis.axhline(true.mean(), color=GREY, linewidth=0.8, linestyle="--")
@@ -112,8 +112,8 @@ def plot_precision_recall(
                 axis.plot(hits / true.sum(), hits / pred.sum(), "o", color=ORANGE, markersize=4)
             axis.set_title(f"{plain(name)}  {average_precision_score(true, prob):.2f}")
         figure.suptitle(
-            "Precision over recall, average precision beside the name; "
-            "dot: the decisions, dashed: base rate",
+            "Precision against recall, with average precision; "
+            "dot: the model's decisions, dashed: base rate",
             fontsize=10,
         )
         return figure
@@ -122,7 +122,7 @@ def plot_precision_recall(
 def plot_genre_f1(
     f1: Sequence[float], support: Sequence[int], labels: Sequence[str], title: str
 ) -> Figure:
-    """F1 of each genre as bars in order of F1, with its support beside the name."""
+    """F1 of each genre as bars in order of F1, with its number of films."""
     order = np.argsort(f1)
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
@@ -133,7 +133,9 @@ def plot_genre_f1(
         axis.tick_params(axis="y", length=0)
         for position, value in enumerate(values):
             axis.text(value + 0.01, position, f"{value:.2f}", va="center", fontsize=8)
-        axis.set(xlim=(0, 1), ylim=(-0.6, len(labels) - 0.4), xlabel="F1 (films in brackets)")
+        axis.set(
+            xlim=(0, 1), ylim=(-0.6, len(labels) - 0.4), xlabel="F1 (number of films in brackets)"
+        )
         axis.set_title(title)
         axis.grid(True, axis="x")
         return figure
@@ -142,13 +144,22 @@ def plot_genre_f1(
 def plot_reliability(
     y_true: np.ndarray, before: np.ndarray, after: np.ndarray, *, n_bins: int = 15
 ) -> Figure:
-    """Observed rate over probability in equal-mass bins, all cells pooled, before and after."""
+    """Observed rate against probability in equal-mass bins, all cells pooled.
+
+    Args:
+        y_true: Labels, NaN where unknown, shape (n_samples, n_labels).
+        before: Probabilities before calibration, same shape; `after` those after it.
+        n_bins: Number of bins, equal in cells.
+    """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
-        for y_prob, name, colour in ((before, "before", GREY), (after, "calibrated", BLUE)):
+        for y_prob, name, colour in (
+            (before, "before calibration", GREY),
+            (after, "after calibration", BLUE),
+        ):
             _draw_reliability(axis, calibration_bins(y_true, y_prob, n_bins), colour, name, 4)
-        axis.set(xlabel="probability", ylabel="observed rate", xlim=(0, 1), ylim=(0, 1))
+        axis.set(xlabel="predicted probability", ylabel="observed rate", xlim=(0, 1), ylim=(0, 1))
         axis.set_title("Reliability (test split, all genres)")
         axis.grid(True)
         axis.legend(loc="upper left")
@@ -163,13 +174,13 @@ def plot_genre_reliability(
     *,
     n_bins: int = 8,
 ) -> Figure:
-    """`plot_reliability` for each genre, each to its own scale; its calibration error is named."""
+    """`plot_reliability` for each genre, to its own scale, with its calibration error."""
     with plt.rc_context(STYLE):
         figure, axes = _small_multiples(len(labels), width=1.9, height=1.9)
         for label, (name, axis) in enumerate(zip(labels, axes, strict=True)):
             column = np.s_[:, [label]]
             if np.isnan(y_true[column]).all():
-                axis.set_title(f"{plain(name)}: none known")
+                axis.set_title(f"{plain(name)}: no known label")
                 continue
             top = 0.02
             for y_prob, colour in ((before[column], GREY), (after[column], BLUE)):
@@ -183,8 +194,8 @@ def plot_genre_reliability(
             error = expected_calibration_error(y_true[column], after[column])
             axis.set_title(f"{plain(name)}  {error:.3f}")
         figure.suptitle(
-            "Observed rate over probability, calibration error beside the name; "
-            "blue: calibrated, grey: before",
+            "Observed rate against predicted probability, with calibration error; "
+            "blue: after calibration, grey: before",
             fontsize=10,
         )
         return figure
@@ -204,7 +215,7 @@ def _draw_reliability(
 
 
 def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[str]) -> Figure:
-    """What is given wrongly to the films that miss a genre, as shares of these films.
+    """The wrong genres predicted for films whose own genre is missed, as shares of these films.
 
     A film can get several wrong genres, so that a row may add up to more than 1.
     """
@@ -227,8 +238,8 @@ def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[s
         axis.axvline(len(labels) - 0.5, color=GREY, linewidth=1)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
-        axis.set(xlabel="wrongly given instead", ylabel="genre missed (films)")
-        axis.set_title("Per cent of the films that miss a genre")
+        axis.set(xlabel="wrongly predicted genre", ylabel="missed genre (number of films)")
+        axis.set_title("Wrong predictions for films of a missed genre (% of these films)")
         return figure
 
 

@@ -1,4 +1,4 @@
-"""predictions.parquet: what a model says and decides about each film of a split."""
+"""predictions.parquet: the probabilities and decisions of a model for each film of a split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARRAYS = ("y_true", "probabilities", "y_pred")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of one model on one split; arrays of shape (n_films, n_labels)."""
+    """Predictions of one model on one split; arrays of shape (n_films, n_labels)."""
 
     labels: list[str]
     ids: list[str]
@@ -28,7 +28,7 @@ class Predictions:
     y_pred: np.ndarray
 
     def write(self, path: Path) -> None:
-        """Columns id, text, y_true, probabilities, y_pred; the genre names in the file's notes."""
+        """Columns id, text, y_true, probabilities, y_pred; the genre names as metadata."""
         table = pd.DataFrame({"id": self.ids, "text": self.texts})
         for name, values, kind in zip(
             _ARRAYS, (self.y_true, self.y_prob, self.y_pred), ("float32", "float64", "int8"),
@@ -50,8 +50,8 @@ class Predictions:
         missing = [name for name in ("id", "text", *_ARRAYS) if name not in table]
         if missing or "labels" not in table.attrs or not len(table):
             raise InputError(
-                f"{path} is no predictions.parquet of this version (no {', '.join(missing)}"
-                f"{'' if missing else 'films or genre names'}); finetune.py and "
+                f"{path} is not a predictions.parquet of this version (no "
+                f"{', '.join(missing) or 'films or genre names'}); finetune.py and "
                 "evaluate_model.py write one"
             )
         arrays = [np.array(table[name].tolist()) for name in _ARRAYS]
@@ -61,18 +61,20 @@ class Predictions:
         """The same films in another file's order.
 
         Raises:
-            InputError: If the files are about other genres or films, or call other labels true:
-                then their scores cannot be compared.
+            InputError: If the files differ in genres, films or true labels: then their scores
+                cannot be compared.
         """
         if self.labels != other.labels:
             differing = sorted(set(self.labels) ^ set(other.labels))
-            raise InputError(f"the two files have other genres ({', '.join(differing) or 'order'})")
+            raise InputError(
+                f"the two files have different genres ({', '.join(differing) or 'order'})"
+            )
         place = {name: row for row, name in enumerate(self.ids)}
         if set(place) != set(other.ids):
             common = len(set(place) & set(other.ids))
             raise InputError(
-                f"the two files are about other films: {len(place):,} and {len(other.ids):,}, "
-                f"{common:,} in both; compare models on the same test split"
+                f"the two files have different films: {len(place):,} and {len(other.ids):,}, of "
+                f"which {common:,} are the same; compare models on the same test split"
             )
         rows = [place[name] for name in other.ids]
         ordered = replace(
@@ -85,8 +87,8 @@ class Predictions:
         if unequal.any():
             first = other.ids[int(np.flatnonzero(unequal)[0])]
             raise InputError(
-                f"the two files call other genres true for {int(unequal.sum()):,} film(s), "
-                f"{first!r} for one; compare models on the same labels"
+                f"the two files have different true genres for {int(unequal.sum()):,} film(s), "
+                f"such as {first!r}; compare models on the same labels"
             )
         return ordered
 
@@ -95,7 +97,7 @@ def compare(a: Predictions, b: Predictions, *, seed: int = 0) -> dict[str, Diffe
     """Paired bootstrap of two models on the same films: a - b, by score.
 
     Raises:
-        InputError: If the two are not about the same films, genres and labels.
+        InputError: If the two differ in films, genres or true labels.
     """
     b = b.order_as(a)
     return paired_differences(a.y_true, (a.y_pred, a.y_prob), (b.y_pred, b.y_prob), seed=seed)

@@ -1,4 +1,4 @@
-"""How a model with its decisions does on the test split: arrays in, metrics.json's content out."""
+"""Scores of a model and its decisions on the test split: arrays in, metrics.json's content out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from movie_genres.decisions.intervals import (
 )
 from movie_genres.decisions.scores import (
     average_precision_per_label,
-    brier_decomposition,
     brier_score,
     compute_scores,
     confusion_counts,
@@ -29,7 +28,7 @@ from movie_genres.decisions.tuning import ThresholdSets, tune
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a model must beat, on the same test films; arrays of shape (n_samples, n_labels)."""
+    """A simpler model on the same test films; arrays of shape (n_samples, n_labels)."""
 
     y_pred: np.ndarray
     y_prob: np.ndarray
@@ -38,7 +37,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Results:
-    """How a model, with its decisions, does on the test split."""
+    """Scores of a model and its decisions on the test split."""
 
     labels: list[str]
     y_true: np.ndarray
@@ -55,8 +54,8 @@ class Results:
     """By objective: the policy chosen for it, and the scores of its decisions."""
     intervals: Intervals
     plots_alone: dict[str, float] | None = None
-    """Scores of the same decisions where the model reads the plots and nothing else of the films;
-    None where that is what it always reads."""
+    """Scores of the same decisions when the model reads only the plots; None where it always reads
+    only the plots."""
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
     baselines: dict[str, Baseline] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
@@ -123,7 +122,6 @@ class Results:
                     for score in PER_LABEL
                 },
                 **_calibration_scores(true, prob),
-                "brier_decomposition": brier_decomposition(true, prob) if tp + fn + fp + tn else {},
             }  # fmt: skip
         return table
 
@@ -148,8 +146,8 @@ def judge(
     y_true: np.ndarray,
     logits: np.ndarray,
     stored: StoredCalibration,
-    thresholds: ThresholdSets,
     *,
+    thresholds: ThresholdSets,
     plot_logits: np.ndarray | None = None,
     seed: int = 0,
 ) -> Results:
@@ -161,7 +159,7 @@ def judge(
         logits: Of the model as published, calibration folded in, same shape.
         stored: That calibration.
         thresholds: By policy and by objective.
-        plot_logits: The logits for the plots alone, where the texts hold more.
+        plot_logits: The logits of the plots alone, where the texts hold more than the plot.
         seed: Of the bootstrap.
     """
     y_prob = expit(logits.astype(np.float64))
@@ -181,16 +179,16 @@ def judge(
         objectives[name] = {"policy": policy, "test": scores(values)}
     y_pred = thresholds.decide(y_prob, thresholds.chosen)
     return Results(
-        labels,
-        y_true,
-        y_prob,
-        expit(stored.undo(logits)),
-        y_pred,
-        thresholds,
-        test,
-        objectives,
-        bootstrap_intervals(y_true, y_pred, y_prob, seed=seed),
-        plots_alone,
+        labels=labels,
+        y_true=y_true,
+        y_prob=y_prob,
+        y_prob_before=expit(stored.undo(logits)),
+        y_pred=y_pred,
+        thresholds=thresholds,
+        test=test,
+        objectives=objectives,
+        intervals=bootstrap_intervals(y_true, y_pred, y_prob, seed=seed),
+        plots_alone=plots_alone,
     )
 
 
@@ -205,7 +203,7 @@ def judge_baseline(
     never_empty: bool = False,
     seed: int = 0,
 ) -> Baseline:
-    """Other logits under the policy and calibration that the same tuner chooses for them."""
+    """Score the logits of a baseline, calibrated and decided as the model's are."""
     tuned = tune(
         y_validation,
         validation_logits,

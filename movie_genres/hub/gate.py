@@ -1,54 +1,55 @@
-"""The gate: whether a folder as it goes to the Hub, or came back from it, is what was measured.
+"""The gate: whether a folder that goes to the Hub, or came back from it, is what was measured.
 
-First what can be read (label list, thresholds, the card's figures), then what a process of its own
-gets by plain `pipeline`, by `GenreClassifier` and by the card's own code (trial.py). Each check
-gives what it found as sentences; none found means that the folder may pass.
+First the files are compared with the run: label list, thresholds, counts, card. Then a fresh
+process loads the model by plain `pipeline`, by `GenreClassifier` and by the card's own code
+(subprocess_check.py), and its probabilities and decisions are compared. Each check returns what
+differs, a sentence for each difference.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import pandas as pd
 
 from movie_genres.decisions.scores import confusion_counts
 from movie_genres.decisions.thresholds import decide
-from movie_genres.errors import InputError
-from movie_genres.hub.card_reading import card_code, stale_figures
+from movie_genres.errors import InputError, one_line
+from movie_genres.evaluation.card import render_card
+from movie_genres.hub.subprocess_check import run_subprocess_check
 
 TOLERANCE = 1e-5
-"""Of probabilities; a decision whose probability is that near to its threshold is a tie."""
-TRIED_FILMS = 200
+"""Largest allowed difference of a probability. A probability that is this near to its threshold
+may be decided either way."""
+CHECKED_FILMS = 200
 """Spread evenly over the test split; a few seconds for a small model on a CPU."""
 
-
 _METRICS = {"per_genre", "thresholds", "never_empty", "test", "baselines", "intervals"}
-OFFLINE = {"HF_HUB_OFFLINE": "1"}
-"""Environment of a process that must not ask the Hub."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where published files are: in a staged folder, or on the Hub at a commit."""
+class Location:
+    """Where the files to check are: in a staged folder, or on the Hub at a commit."""
 
     folder: Path
     """Where they can be read."""
     repo_id: str
-    """How another process names them."""
+    """The name to load them by: a path relative to `working_directory`, or a Hub id."""
     commit: str | None
-    room: Path
-    """Its working directory: `repo_id` is a path from here, or it is a Hub id."""
+    """On the Hub; None for a staged folder."""
+    working_directory: Path
+    """Of the process that loads them."""
     environment: Mapping[str, str]
-    """What it needs besides this process's."""
+    """Variables that it needs besides this process's."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Measured:
     """What a run measured on its test split."""
 
     metrics: dict[str, Any]
+    """The content of metrics.json."""
     texts: list[str]
     y_true: np.ndarray
     """Shape (n_films, n_labels)."""
@@ -67,11 +69,16 @@ class Measured:
         """Read metrics.json and predictions.parquet.
 
         Raises:
-            InputError: If they are damaged.
+            InputError: If they are damaged, or of an earlier version.
         """
         metrics = _read_json(run / "metrics.json")
         if not metrics.keys() >= _METRICS:
-            raise InputError(f"{run / 'metrics.json'} is not one that finetune.py wrote")
+            raise InputError(f"{run / 'metrics.json'} was not written by finetune.py")
+        if "card" not in metrics:
+            raise InputError(
+                f"{run / 'metrics.json'} was written by an earlier version, without what the card "
+                "is rendered from; train again, or evaluate the model with evaluate_model.py"
+            )
         path = run / "predictions.parquet"
         try:
             rows = pd.read_parquet(path)
@@ -93,36 +100,50 @@ class Measured:
         return decide(y_prob, thresholds, never_empty=self.metrics["never_empty"])
 
     @property
-    def tried(self) -> np.ndarray:
-        """Rows that the trial is given."""
-        return np.unique(np.linspace(0, len(self.texts) - 1, TRIED_FILMS).astype(int))
+    def checked_rows(self) -> np.ndarray:
+        """Rows of the films that the subprocess check predicts."""
+        return np.unique(np.linspace(0, len(self.texts) - 1, CHECKED_FILMS).astype(int))
 
 
-def check_model(place: Place, measured: Measured) -> list[str]:
-    """Compare a published model with what was measured; give the differences."""
-    found = check_files(place.folder, measured)
+def check_model(location: Location, measured: Measured) -> list[str]:
+    """Compare a model's files and what it predicts with what was measured."""
+    found = check_files(location.folder, measured) or check_card(location.folder, location.repo_id)
     if found:
         return found
     with tempfile.TemporaryDirectory() as scratch:
         snippet = Path(scratch) / "snippet.py"
-        code = card_code((place.folder / "README.md").read_text(encoding="utf-8"))
+        code = card_code((location.folder / "README.md").read_text(encoding="utf-8"))
         snippet.write_text(code, encoding="utf-8")
         request = {
-            "kind": "model", "repo_id": place.repo_id, "revision": place.commit,
-            "folder": str(place.folder), "snippet": str(snippet),
-            "texts": [measured.texts[row] for row in measured.tried],
+            "check": "model", "repo_id": location.repo_id, "revision": location.commit,
+            "snippet": str(snippet),
+            "texts": [measured.texts[row] for row in measured.checked_rows],
         }  # fmt: skip
-        answers = run_trial(request, place)
+        answers = run_subprocess_check(request, location.working_directory, location.environment)
     return [answers] if isinstance(answers, str) else check_answers(answers, measured)
 
 
+def check_dataset(location: Location, counts: Mapping[str, int]) -> list[str]:
+    """Compare the rows that `load_dataset` finds in each split with those that were prepared."""
+    request = {"check": "dataset", "repo_id": location.repo_id, "revision": location.commit}
+    found = run_subprocess_check(request, location.working_directory, location.environment)
+    if isinstance(found, str):
+        return [found]
+    if found != dict(counts):
+        return [f"load_dataset finds {found} rows, {dict(counts)} were prepared"]
+    return []
+
+
 def check_files(folder: Path, measured: Measured) -> list[str]:
-    """Compare what can be read: config.json, the card, and metrics.json with the predictions."""
+    """Compare config.json with metrics.json, and metrics.json with predictions.parquet."""
     config = _read_json(folder / "config.json")
     id2label = config.get("id2label") or {}
     labels = [id2label[index] for index in sorted(id2label, key=int)]
     if labels != measured.labels:
-        return [f"config.json has the genres {', '.join(labels)}; metrics.json has others"]
+        return [
+            f"the genres are {', '.join(labels)} in config.json, {', '.join(measured.labels)} in "
+            "metrics.json"
+        ]
     stored = config.get("thresholds") or {}
     found = [
         f"the threshold of {name} is {stored.get(name)} in config.json, {threshold} in metrics.json"
@@ -130,7 +151,7 @@ def check_files(folder: Path, measured: Measured) -> list[str]:
         if stored.get(name) != threshold
     ]
     if bool(config.get("never_empty")) != measured.metrics["never_empty"]:
-        found.append("never_empty is not the same in config.json and metrics.json")
+        found.append("never_empty differs between config.json and metrics.json")
     y_pred = measured.decide(measured.y_prob, measured.thresholds)
     for cell, counts in confusion_counts(measured.y_true, y_pred).items():
         for name, count in zip(labels, counts.tolist(), strict=True):
@@ -140,16 +161,50 @@ def check_files(folder: Path, measured: Measured) -> list[str]:
                     f"{cell} of {name} is {row[cell]} in metrics.json, {count} by "
                     "predictions.parquet"
                 )
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    return found + stale_figures(card, measured.metrics)
+    return found
+
+
+def check_card(folder: Path, repo_id: str | None = None) -> list[str]:
+    """Compare README.md with the card that metrics.json gives.
+
+    Args:
+        repo_id: As for `render_card`.
+
+    Returns:
+        The first line that differs, if one does.
+
+    Raises:
+        InputError: If metrics.json is damaged.
+    """
+    try:
+        expected = render_card(_read_json(folder / "metrics.json"), repo_id)
+    except (LookupError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
+        raise InputError(
+            f"metrics.json is damaged, no card can be rendered from it: {one_line(error)}"
+        ) from None
+    content = (folder / "README.md").read_text(encoding="utf-8")
+    lines = zip_longest(content.splitlines(), expected.splitlines(), fillvalue="")
+    for number, (line, wanted) in enumerate(lines, start=1):
+        if line != wanted:
+            return [f"line {number} of README.md is {line!r}, but {wanted!r} by metrics.json"]
+    return []
+
+
+def card_code(content: str) -> str:
+    """The Python code of a card, as a reader would paste it."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", content, re.MULTILINE | re.DOTALL))
 
 
 def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
-    """Compare what the trial found with what was measured."""
-    rows = measured.tried
-    expected = measured.y_prob[rows]
-    tie = np.abs(expected - measured.thresholds) <= TOLERANCE
+    """Compare what the subprocess check predicted with what was measured.
+
+    Args:
+        answers: Of `subprocess_check.predict_by_name`.
+    """
+    expected = measured.y_prob[measured.checked_rows]
+    near = np.abs(expected - measured.thresholds) <= TOLERANCE
     decided = measured.decide(expected, measured.thresholds)
+    thresholds = _columns([answers["thresholds"]], measured.labels)[0]
     found = []
     for way in ("pipeline", "classifier"):
         y_prob = _columns(answers[way], measured.labels)
@@ -158,26 +213,26 @@ def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
             found.append(
                 f"probabilities by {way} differ from predictions.parquet by up to {difference:.2g}"
             )
-        thresholds = _columns([answers["thresholds"]], measured.labels)[0]
-        others = (measured.decide(y_prob, thresholds) != decided) & ~tie
-        if others.any():
-            found.append(f"{others.sum()} of {others.size} decisions by {way} are others")
+        changed = (measured.decide(y_prob, thresholds) != decided) & ~near
+        if changed.any():
+            found.append(
+                f"{changed.sum()} of {changed.size} decisions by {way} differ from those measured"
+            )
+    return found + _check_snippet(answers, measured)
+
+
+def _check_snippet(answers: Mapping[str, Any], measured: Measured) -> list[str]:
+    """Compare the card's code with the classifier, on the film in the card."""
     film, printed = (
         _columns([answers[key]], measured.labels)[0] for key in ("film", "snippet_scores")
     )
-    genres = {
-        label
-        for label, given in zip(
-            measured.labels, measured.decide(film[None], measured.thresholds)[0], strict=True
-        )
-        if given
-    }
+    decided = measured.decide(film[None], measured.thresholds)[0]
+    genres = {name for name, given in zip(measured.labels, decided, strict=True) if given}
     near = np.abs(film - measured.thresholds) <= TOLERANCE
-    if not np.abs(film - printed).max() <= TOLERANCE or (
-        set(answers["snippet_genres"]) != genres and not near.any()
-    ):
-        found.append("the card's code gives other genres than the model")
-    return found
+    same = np.abs(film - printed).max() <= TOLERANCE
+    if same and (set(answers["snippet_genres"]) == genres or near.any()):
+        return []
+    return ["the card's code predicts other genres or probabilities than the model"]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -190,35 +245,3 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _columns(rows: list[dict[str, float]], labels: list[str]) -> np.ndarray:
     """Values by genre as an array in label order; NaN where a genre is missing."""
     return np.array([[row.get(label, np.nan) for label in labels] for row in rows])
-
-
-def run_trial(request: Mapping[str, Any], place: Place) -> dict[str, Any] | str:
-    """Run trial.py in a process of its own; give its answer, or the error it ended with."""
-    project = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryDirectory() as scratch:
-        asked, answered = Path(scratch) / "request.json", Path(scratch) / "answer.json"
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        environment = {"PYTHONPATH": path, "HF_DATASETS_CACHE": scratch, **place.environment}
-        # -P: what lies in the working directory is data, and shadows no module.
-        code = "from movie_genres.hub.trial import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code, str(asked), str(answered)],
-            cwd=place.room, env=os.environ | environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
-            return json.loads(answered.read_text(encoding="utf-8"))
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    return f"in a process of its own: {last.removeprefix('movie_genres.errors.')}"
-
-
-def check_dataset(place: Place, counts: Mapping[str, int]) -> list[str]:
-    """See that `load_dataset` finds as many rows in each split as were prepared."""
-    request = {"kind": "dataset", "repo_id": place.repo_id, "revision": place.commit}
-    found = run_trial(request, place)
-    if isinstance(found, str):
-        return [found]
-    if found != dict(counts):
-        return [f"load_dataset finds {found} rows, {dict(counts)} were prepared"]
-    return []

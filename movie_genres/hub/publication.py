@@ -1,8 +1,8 @@
 """A run, a prepared dataset or the demo page -> the Hub: gate, one commit, pull back, gate again.
 
-What is staged is a copy of what belongs in the repository and of nothing else; the gate reads that
-copy and the upload sends it, so that what was checked is what is published. The run itself is
-only read. A commit is tagged, and a repository opened to the public, after the last check.
+A copy of the files that belong in the repository is staged. The gate checks that copy and the
+upload sends it, so what was checked is what is published. The run itself is only read. A commit is
+tagged, and a repository made public, after the last check.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from movie_genres.defaults import file_sha256
 from movie_genres.errors import InputError, PublishError
-from movie_genres.hub.card_reading import published_card
-from movie_genres.hub.gate import OFFLINE, Measured, Place, check_dataset, check_model
+from movie_genres.evaluation.card import render_card
+from movie_genres.files import file_sha256
+from movie_genres.hub.gate import Location, Measured, check_card, check_dataset, check_model
 from movie_genres.hub.repository import Repository, belongs
 from movie_genres.hub.space import SPACE_FILES, stage_space
 
@@ -39,25 +40,42 @@ DATASET_FILES = (
 
 @dataclass(frozen=True)
 class Staged:
-    """A folder as it is to be on the Hub, and the gate that it must pass."""
+    """A copy of the files that are to be on the Hub, and the gate that they must pass."""
 
-    room: Path
-    """From here, `repo_id` is the path of the folder."""
+    kind: str
+    """Of the repository: model, dataset or space."""
+    source: str
+    """What was copied, for messages."""
     repo_id: str
+    parent: Path
+    """The copy is in the folder `parent / repo_id`."""
     patterns: tuple[str, ...]
     """What a repository of this kind consists of."""
-    left_out: list[str]
-    """Files beside them that do not belong in it."""
-    gate: Callable[[Place], list[str]]
-    """Says what is wrong with a place where the files are."""
+    not_uploaded: list[str]
+    """Files of the source that do not match them."""
+    gate: Callable[[Location], list[str]]
+    """Returns what differs from the source, a sentence for each difference."""
 
     @property
     def folder(self) -> Path:
-        return self.room / self.repo_id
+        return self.parent / self.repo_id
 
+    @property
     def files(self) -> dict[str, Path]:
         """By their path in the repository."""
         return _files_in(self.folder)
+
+    def check(self) -> None:
+        """Raises: InputError: If the copy does not pass the gate."""
+        location = Location(
+            folder=self.folder,
+            repo_id=self.repo_id,
+            commit=None,
+            working_directory=self.parent,
+            environment={"HF_HUB_OFFLINE": "1"},
+        )
+        if found := self.gate(location):
+            raise InputError(f"{self.source} is not published: {_listed(found)}")
 
 
 def publish_run(
@@ -68,146 +86,173 @@ def publish_run(
     Args:
         run: Folder that finetune.py wrote.
         repo_id: Its name on the Hub.
-        repository: Named so; None shows what would be uploaded, and gates it.
+        repository: Of that name; None for a dry run, which lists and checks what would be uploaded.
         onnx: Export the model for other runtimes as well.
 
     Raises:
-        InputError: If the run is not whole, or does not pass the gate: nothing was sent.
-        PublishError: If the Hub fails, or gives back something else than it was sent.
+        InputError: If the run is incomplete or does not pass the gate; nothing was sent.
+        PublishError: If the Hub fails, or what is pulled back from it does not pass the gate.
     """
     with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
-        staged = stage_run(run, repo_id, Path(scratch) / "staged", onnx=onnx)
-        _publish(staged, str(run), "model", repository, Path(scratch))
+        _publish(stage_run(run, repo_id, Path(scratch), onnx=onnx), repository)
 
 
 def publish_dataset(folder: Path, repo_id: str, repository: Repository | None) -> None:
-    """Publish a folder that prepare_dataset.py wrote; else as `publish_run`."""
+    """Publish a folder that prepare_dataset.py wrote; otherwise as `publish_run`."""
     with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
-        staged = stage_dataset(folder, repo_id, Path(scratch) / "staged")
-        _publish(staged, str(folder), "dataset", repository, Path(scratch))
+        _publish(stage_dataset(folder, repo_id, Path(scratch)), repository)
 
 
 def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> None:
-    """Publish the demo page of a model on the Hub as a Space; else as `publish_run`."""
+    """Publish the demo page of a model on the Hub as a Space; otherwise as `publish_run`."""
     with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
-        room = Path(scratch) / "staged"
-        stage_space(model_id, room / repo_id)
-        staged = Staged(room, repo_id, SPACE_FILES, [], lambda _: [])
-        _publish(staged, "space/", "space", repository, Path(scratch))
+        staged = Staged(
+            kind="space",
+            source="space/",
+            repo_id=repo_id,
+            parent=Path(scratch),
+            patterns=SPACE_FILES,
+            not_uploaded=[],
+            gate=lambda location: [],
+        )
+        stage_space(model_id, staged.folder)
+        _publish(staged, repository)
 
 
-def _publish(
-    staged: Staged, source: str, kind: str, repository: Repository | None, scratch: Path
-) -> None:
-    describe(staged, kind)
-    if kind != "space":
-        print("checking in a process of its own that this is what was measured", flush=True)
-    found = staged.gate(Place(staged.folder, staged.repo_id, None, staged.room, OFFLINE))
-    if found:
-        raise InputError(f"{source} is not published: {_told(found)}")
+def _publish(staged: Staged, repository: Repository | None) -> None:
+    print_files(staged)
+    if staged.kind != "space":
+        print("checking the files, and what a fresh process loads from them", flush=True)
+    staged.check()
     if repository is None:
         print(f"\n{(staged.folder / 'README.md').read_text(encoding='utf-8')}")
         print("dry run: nothing was sent")
         return
     repository.create()
     commit = repository.commit(staged.folder, staged.patterns)
-    print(f"uploaded as commit {commit}; pulling it back into an empty cache", flush=True)
-    check_published(repository, staged, commit, scratch)
+    print(f"uploaded as commit {commit}; checking what is pulled back from it", flush=True)
+    check_published(repository, staged, commit)
     repository.release(commit)
     print(f"published: {repository.address(commit)}")
 
 
-def describe(staged: Staged, kind: str) -> None:
-    """Print what is uploaded, with sizes, and what is left out."""
-    sizes = {name: path.stat().st_size for name, path in staged.files().items()}
-    print(f"{kind} {staged.repo_id}: {len(sizes)} files, {sum(sizes.values()):,} bytes")
+def print_files(staged: Staged) -> None:
+    """Print what is uploaded, with sizes, and what is not."""
+    sizes = {name: path.stat().st_size for name, path in staged.files.items()}
+    print(f"{staged.kind} {staged.repo_id}: {len(sizes)} files, {sum(sizes.values()):,} bytes")
     for name, size in sizes.items():
         print(f"  {size:>13,}  {name}")
-    for name in staged.left_out:
-        print(f"  left out       {name}")
+    for name in staged.not_uploaded:
+        print(f"   not uploaded  {name}")
     if "\nlicense:" not in (staged.folder / "README.md").read_text(encoding="utf-8"):
-        print("note: the card names no licence; without one, others may not use what you publish")
+        print("note: the card names no licence, without which others may not use the files")
 
 
-def check_published(repository: Repository, staged: Staged, commit: str, scratch: Path) -> None:
-    """Pull a commit back into an empty cache and compare it with what was sent and measured.
+def check_published(repository: Repository, staged: Staged, commit: str) -> None:
+    """Pull a commit into an empty cache and compare it with what was sent and measured.
 
     Raises:
-        PublishError: If it is something else; the message names the commit to revert.
+        PublishError: If they differ; the message names the commit to revert.
     """
-    cache, room = scratch / "cache", scratch / "elsewhere"
-    room.mkdir()
-    files = staged.files()
-    pulled = repository.pull(commit, list(files), cache)
-    found = [
-        f"{name} came back with other content"
-        for name, path in files.items()
-        if not (pulled / name).is_file() or file_sha256(pulled / name) != file_sha256(path)
-    ]
-    if not found:
-        environment = repository.environment(cache)
-        found = staged.gate(Place(pulled, staged.repo_id, commit, room, environment))
+    with tempfile.TemporaryDirectory(prefix="pulled-") as scratch:
+        cache, elsewhere = Path(scratch) / "cache", Path(scratch) / "elsewhere"
+        elsewhere.mkdir()
+        pulled = repository.pull(commit, list(staged.files), cache)
+        found = [
+            f"the content of {name} differs from what was sent"
+            for name, path in staged.files.items()
+            if not (pulled / name).is_file() or file_sha256(pulled / name) != file_sha256(path)
+        ]
+        if not found:
+            location = Location(
+                folder=pulled,
+                repo_id=staged.repo_id,
+                commit=commit,
+                working_directory=elsewhere,
+                environment=repository.environment(cache),
+            )
+            found = staged.gate(location)
     if found:
         raise PublishError(
-            f"{repository.address(commit)} is not shown to be what was measured: {_told(found)}; "
-            "revert that commit, or publish again"
+            f"{repository.address(commit)} did not pass the check: {_listed(found)}; revert that "
+            "commit, or publish again"
         )
 
 
-def _told(found: list[str]) -> str:
+def _listed(found: list[str]) -> str:
     more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
     return "; ".join(found[:3]) + more
 
 
-def stage_run(run: Path, repo_id: str, room: Path, *, onnx: bool = False) -> Staged:
-    """Copy a completed run's model, card, metrics.json and figures, the card under its new name.
+def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> Staged:
+    """Copy a completed run's model, metrics.json and figures; render its card under `repo_id`.
 
-    With `onnx`, files for other runtimes are added to the copy, and to its card what they cost.
+    Args:
+        parent: Folder to copy into.
+        onnx: Add files for other runtimes, and their scores to metrics.json and card.
 
     Raises:
-        InputError: If the folder is no completed run with a model of its own.
+        InputError: If the run is incomplete or damaged, or its README.md was edited.
     """
-    for name in ("model/config.json", "README.md", "metrics.json", "predictions.parquet"):
+    for name in ("model/config.json", "metrics.json", "predictions.parquet"):
         if not (run / name).is_file():
             raise InputError(f"{run} is no completed run with a model: {name} is missing")
-    sources = _files_in(run / "model")
-    sources |= {name: run / name for name in ("README.md", "metrics.json")}
-    sources |= {f"figures/{name}": path for name, path in _files_in(run / "figures").items()}
-    left_out = _copy(sources, MODEL_FILES, room / repo_id)
-    card = room / repo_id / "README.md"
-    card.write_text(published_card(card.read_text(encoding="utf-8"), repo_id), encoding="utf-8")
     measured = Measured.of_run(run)
+    edited = check_card(run) if (run / "README.md").exists() else []
+    if edited:
+        raise InputError(
+            f"{run} is not published: {edited[0]}; remove README.md, and the card is rendered from "
+            "metrics.json"
+        )
+    sources = _files_in(run / "model") | {"metrics.json": run / "metrics.json"}
+    sources |= {f"figures/{name}": path for name, path in _files_in(run / "figures").items()}
+    folder = parent / repo_id
+    not_uploaded = _copy(sources, MODEL_FILES, folder)
+    metrics = measured.metrics
     if onnx:
-        _add_onnx(room / repo_id, run, repo_id)
-    return Staged(room, repo_id, MODEL_FILES, left_out, lambda p: check_model(p, measured))
+        metrics = metrics | {"onnx": _add_onnx(folder, run)}
+    (folder / "README.md").write_text(render_card(metrics, repo_id), encoding="utf-8")
+    return Staged(
+        kind="model",
+        source=str(run),
+        repo_id=repo_id,
+        parent=parent,
+        patterns=MODEL_FILES,
+        not_uploaded=not_uploaded,
+        gate=lambda location: check_model(location, measured),
+    )
 
 
-def _add_onnx(folder: Path, run: Path, repo_id: str) -> None:
-    # Not above: torch and ONNX Runtime, which publishing has no need of without these files.
+def _add_onnx(folder: Path, run: Path) -> dict[str, Any]:
+    # Imported here: torch and ONNX Runtime are not needed without these files.
     from movie_genres.evaluation.predictions import Predictions
     from movie_genres.hub.onnx_export import add_onnx
     from movie_genres.model.folders import load_model
 
     model, tokenizer = load_model(str(folder))
     predictions = Predictions.read(run / "predictions.parquet")
-    add_onnx(
-        model, tokenizer, predictions, model_folder=folder, report_folder=folder, model_id=repo_id
-    )
+    return add_onnx(model, tokenizer, predictions, model_folder=folder, report_folder=folder)
 
 
-def stage_dataset(folder: Path, repo_id: str, room: Path) -> Staged:
+def stage_dataset(folder: Path, repo_id: str, parent: Path) -> Staged:
     """Copy a prepared dataset.
 
     Raises:
-        InputError: If the folder is not one that prepare_dataset.py wrote.
+        InputError: If the folder was not written by prepare_dataset.py.
     """
-    # Not above: it imports torch, which publishing a model has no need of in this process.
+    # Imported here: it imports torch, which publishing a model does not need in this process.
     from movie_genres.preparation.loading import load_prepared
 
-    report = load_prepared(folder).report
-    left_out = _copy(_files_in(folder), DATASET_FILES, room / repo_id)
-    counts = report["splits"]
-    return Staged(room, repo_id, DATASET_FILES, left_out, lambda p: check_dataset(p, counts))
+    counts = load_prepared(folder).report["splits"]
+    return Staged(
+        kind="dataset",
+        source=str(folder),
+        repo_id=repo_id,
+        parent=parent,
+        patterns=DATASET_FILES,
+        not_uploaded=_copy(_files_in(folder), DATASET_FILES, parent / repo_id),
+        gate=lambda location: check_dataset(location, counts),
+    )
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
@@ -219,7 +264,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
 
 
 def _copy(sources: Mapping[str, Path], patterns: tuple[str, ...], folder: Path) -> list[str]:
-    """Copy the files that belong; give the names of the others."""
+    """Copy the files that match one of the patterns; return the names of the others."""
     for name, path in sources.items():
         if belongs(name, patterns):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,40 +1,43 @@
-"""The demo page as it is uploaded: the files of space/, its model's name, and this package.
+"""The demo page as it is uploaded: the files of space/, its model's name, and part of this package.
 
-The package goes along so that the page cleans, reads and decides by the same code as predict.py;
-a rule written out again in the page could come to differ from it.
+With the modules that prediction needs, the page cleans texts and decides by the code of predict.py.
 """
 
 from __future__ import annotations
 
 import shutil
+from itertools import chain
 from pathlib import Path
 
 from huggingface_hub import SpaceCard, SpaceCardData
 
 PACKAGE = Path(__file__).parents[1]
 SPACE = PACKAGE.parent / "space"
+WINGS = ("reading", "preparation", "model", "decisions", "inference")
+"""Of the package, what prediction needs beside the modules that all wings share."""
 SPACE_FILES = (
     "README.md",
     "app.py",
     "requirements.txt",
     "LICENSE",
     "movie_genres/*.py",
-    "movie_genres/*/*.py",
+    *(f"movie_genres/{wing}/*.py" for wing in WINGS),
 )
-"""What a Space consists of, as patterns of paths in its repository."""
+"""The files of a Space, as patterns of paths in its repository."""
 
 
 def stage_space(model_id: str, folder: Path) -> None:
-    """Write the Space of a model.
+    """Write the files of a model's Space.
 
     Args:
-        model_id: On the Hub: "you/movie-genres".
-        folder: To make.
+        model_id: Hub id, such as "you/movie-genres".
+        folder: Is created.
     """
     (folder / PACKAGE.name).mkdir(parents=True)
     for path in (SPACE / "app.py", SPACE / "requirements.txt", SPACE.parent / "LICENSE"):
         shutil.copyfile(path, folder / path.name)
-    for path in PACKAGE.glob("**/*.py"):
+    modules = [PACKAGE.glob("*.py"), *((PACKAGE / wing).glob("*.py") for wing in WINGS)]
+    for path in chain.from_iterable(modules):
         copy = folder / path.relative_to(PACKAGE.parent)
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(path, copy)

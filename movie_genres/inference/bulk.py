@@ -1,8 +1,8 @@
-"""Films in a file -> genres in a file, a chunk at a time; a run that was ended goes on.
+"""Films in a file -> genres in a file, a chunk at a time; an interrupted command can be resumed.
 
 Every finished chunk is a part in `<output>.parts/`, beside a record of the command. The same
-command goes on after the last whole part; at the end the parts become the output, which appears
-whole or not at all, and their folder goes.
+command resumes after the last complete part. At the end the parts are joined to the output, which
+appears whole or not at all, and the folder is removed.
 """
 
 from __future__ import annotations
@@ -18,48 +18,49 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256, write_json
-from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.inference.prediction_files import join_parts, rows_of, write_part
+from movie_genres.inference.prediction_files import count_rows, join_parts, rows_of, write_part
 from movie_genres.reading.archives import expand
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 from movie_genres.reading.records import Malformed, Table
 from movie_genres.reading.tables import open_table
 from movie_genres.signals import StoppedError, stopping_signals
 
+if TYPE_CHECKING:
+    from movie_genres.inference.classifier import GenreClassifier
+
 CHUNK_ROWS = 2000
-"""Films of a part. Batches of like length, formed among 2,000, have hardly any padding left; they
-take some tens of megabytes as tokens, and a minute at most, which is what a killed run loses."""
+"""Films of a part. Batches of similar length, formed among 2,000, have hardly any padding; their
+tokens take some tens of megabytes, and a killed run loses a minute of work at most."""
 SECONDS_PER_LINE = 60
-"""Where there is no terminal and so no bar, as in training."""
+"""Between two lines of progress where there is no terminal for a bar, as in training."""
 _RECORD = "command.json"
-_FORMAT = 1
+_FORMAT = 2
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-"""JSON can hold it, UTF-8 cannot."""
+"""A surrogate: JSON can hold it, UTF-8 cannot."""
 _SHOWN_ROWS = 5
 
 
 @dataclass(frozen=True)
 class FilmsFile:
-    """A file of films that was read through once."""
+    """A file of films that was read once from beginning to end."""
 
     table: Table
     sha256: str
     names: dict[str, str]
     """What each column is called in a composition of text fields."""
     n_films: int
-    n_blank: int
-    """Films without a plot."""
+    n_without_plot: int
     notes: list[str] = field(default_factory=list)
-    """What a user should know about how it is read, one sentence each."""
+    """What the user should know about how the file is read, one sentence each."""
 
     def films(self, wanted: Sequence[str]) -> Iterator[dict[str, str]]:
-        """The fields of each film that can be read."""
+        """The wanted fields of each film, broken rows left out."""
         columns = [column for column, name in self.names.items() if name in wanted]
         names = [self.names[column] for column in columns]
         for record in self.table.records(columns):
@@ -76,18 +77,18 @@ def open_films(
     title_column: str | None = None,
     skip_broken: bool = False,
 ) -> FilmsFile:
-    """Open a file of films and read it through: what is wrong with it shows before the work.
+    """Open a file of films and read all of it, so that its defects are reported before the work.
 
     Args:
         path: CSV, TSV, JSON, JSON Lines, Parquet, ` ::: `-separated, gzipped or zipped.
-        folder: Where an archive is expanded; it must stay while the films are read.
-        text_column: Of the plots; None: found by name.
-        title_column: Of the titles; None: found by name.
-        skip_broken: Leave rows out that cannot be read.
+        folder: Where an archive is expanded; it must exist as long as the films are read.
+        text_column: Column of the plots; None: found by name.
+        title_column: Column of the titles; None: found by name.
+        skip_broken: Leave out rows that cannot be read.
 
     Raises:
-        InputError: If the file is missing, cannot be read, has no plot, or has broken rows that
-            are not to be left out.
+        InputError: If the file is missing, cannot be read or has no plot, or if it has broken rows
+            and `skip_broken` is false.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
@@ -97,63 +98,62 @@ def open_films(
     table = open_table(parts[0])
     names = field_names([c for c in table.columns if c], text_column, title_column)
     plot = next(column for column, name in names.items() if name == PLOT)
-    n_films = n_blank = 0
+    n_films = n_without_plot = 0
     broken: list[str] = []
     for number, record in enumerate(table.records([plot]), 1):
         if isinstance(record, Malformed):
             broken.append(f"row {number}: {record.reason} ({record.detail})")
         else:
             n_films += 1
-            n_blank += not record[0].strip()
+            n_without_plot += not record[0].strip()
     if broken and not skip_broken:
         more = f"; {len(broken):,} such rows in all" if len(broken) > 1 else ""
         raise InputError(
-            f"{path} {broken[0]}{more}; mend them, or leave them out with --skip-broken"
+            f"{path} {broken[0]}{more}; correct them, or leave them out with --skip-broken"
         )
-    if n_films == n_blank:
-        raise InputError(f"{path} has no plot: {n_films:,} rows, all of them blank")
-    notes = [*table.notes, *_told(broken)]
-    return FilmsFile(table, file_sha256(parts[0]), names, n_films, n_blank, notes)
-
-
-def _told(broken: Sequence[str]) -> list[str]:
-    if not broken:
-        return []
-    shown = "; ".join(broken[:_SHOWN_ROWS]) + ("; ..." if len(broken) > _SHOWN_ROWS else "")
-    return [f"{len(broken):,} rows cannot be read and are left out: {shown}"]
+    if n_films == n_without_plot:
+        raise InputError(
+            f"{path} has no plot: the column {plot!r} is empty in all {n_films:,} rows"
+        )
+    notes = list(table.notes)
+    if broken:
+        shown = "; ".join(broken[:_SHOWN_ROWS]) + ("; ..." if len(broken) > _SHOWN_ROWS else "")
+        notes.append(f"{len(broken):,} rows cannot be read and are left out: {shown}")
+    return FilmsFile(table, file_sha256(parts[0]), names, n_films, n_without_plot, notes)
 
 
 def predict_file(
-    classifier: GenreClassifier, films: FilmsFile, output: Path, *, overwrite: bool = False
+    classifier: GenreClassifier, films: FilmsFile, output: Path, *, restart: bool = False
 ) -> None:
     """Write the genres of all films, in their order.
 
     Args:
-        output: Its suffix says the format.
-        overwrite: Remove the parts of an earlier run, and do not go on from them.
+        output: Its suffix determines the format.
+        restart: Discard the parts of an interrupted run instead of resuming after them.
 
     Raises:
-        InputError: If the parts that are there are another command's, or one is at work on them.
-        StoppedError: At SIGTERM or Ctrl-C; the films of whole chunks are kept.
+        InputError: If the parts in the folder are those of another command, or if another process
+            is writing them.
+        StoppedError: At SIGTERM or Ctrl-C; the films of complete parts are kept.
     """
     wanted = (TITLE, *classifier.fields.names)
     columns = {name: column for column, name in films.names.items() if name in wanted}
     command = {
-        "the films of --input": films.sha256,
-        "their columns": json.dumps(columns, ensure_ascii=False),
+        "--input": films.sha256,
+        "columns": json.dumps(columns, ensure_ascii=False),
         **classifier.identity(),
     }
     labels = classifier.decisions.labels
     with (
-        Parts.opened(output, command, overwrite=overwrite) as parts,
+        Parts.opened(output, command, restart=restart) as parts,
         Progress(films.n_films, parts.n_films) as progress,
         stopping_signals(),
     ):
         try:
-            left = islice(films.films(wanted), parts.n_films, None)
-            while chunk := list(islice(left, CHUNK_ROWS)):
-                rows = rows_of(chunk, classifier(chunk, on_batch=progress.add))
-                parts.add(rows, labels)
+            remaining = islice(films.films(wanted), parts.n_films, None)
+            while chunk := list(islice(remaining, CHUNK_ROWS)):
+                predictions = classifier(chunk, on_batch=progress.add)
+                parts.add(rows_of(chunk, predictions), labels)
             parts.join(labels)
         except StoppedError as stop:
             stop.after = f"after {parts.n_films:,} of {films.n_films:,} films"
@@ -163,8 +163,8 @@ def predict_file(
 class Parts:
     """The folder `<output>.parts/` of one command.
 
-    A part's name has its number, its rows and its SHA-256, so that one that a breakdown of the
-    machine left incomplete is known.
+    A part is named by its number and its rows, `000003-2000.csv`. It gets this name when all of it
+    is on the disk, so that no crash leaves an incomplete part under it.
     """
 
     def __init__(self, output: Path) -> None:
@@ -174,50 +174,48 @@ class Parts:
 
     @property
     def n_films(self) -> int:
-        return sum(int(path.stem.split("-")[1]) for path in self.paths)
+        return sum(map(_rows_in_name, self.paths))
 
     @classmethod
     @contextmanager
-    def opened(
-        cls, output: Path, command: Mapping[str, str], *, overwrite: bool
-    ) -> Iterator[Parts]:
-        """The parts that are there already, for this process alone.
+    def opened(cls, output: Path, command: Mapping[str, str], *, restart: bool) -> Iterator[Parts]:
+        """The complete parts of an earlier run of this command, locked for this process.
 
         Raises:
-            InputError: If they are another command's, or another process is at work on them.
+            InputError: If they are those of another command, or if another process is writing them.
         """
         parts = cls(output)
         parts.folder.mkdir(parents=True, exist_ok=True)
         with _locked(parts.folder):
             record = {"format": _FORMAT, "chunk rows": CHUNK_ROWS, **command}
-            different = [] if overwrite else parts._differences(record)
+            different = [] if restart else parts._differences(record)
             if different:
                 raise InputError(
-                    f"{parts.folder} holds what was done with other {'; '.join(different)}. Give "
-                    "that command again to go on, --overwrite to start afresh, or another --output"
+                    f"{parts.folder} holds the parts of a command with different "
+                    f"{'; '.join(different)}. Repeat that command to resume it, add --restart to "
+                    "discard its parts, or name another --output"
                 )
-            if overwrite or not (parts.folder / _RECORD).is_file():
-                # The record goes first and comes last: parts without it are nobody's.
+            if restart or not (parts.folder / _RECORD).is_file():
+                # The record is removed first and written last: parts without it are not resumed.
                 (parts.folder / _RECORD).unlink(missing_ok=True)
                 for path in parts.folder.glob("*-*"):
                     path.unlink()
                 write_json(parts.folder / _RECORD, record)
-            parts.paths = list(parts._whole())
+            parts.paths = list(parts._complete())
             yield parts
 
     def add(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> None:
         new = self.folder / f"new{self.output.suffix}"
         write_part(new, rows, labels)
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
-        name = f"{len(self.paths):06d}-{len(rows)}-{file_sha256(new)}{self.output.suffix}"
-        self.paths.append(new.rename(self.folder / name))
+        path = self.folder / f"{len(self.paths):06d}-{len(rows)}{self.output.suffix}"
+        _rename_once_on_disk(new, path)
+        self.paths.append(path)
 
     def join(self, labels: Sequence[str]) -> None:
-        """Make the output of the parts, which go. Interrupted anywhere, it can be repeated."""
+        """Join the parts to the output and remove them. It can be repeated after any crash."""
         joined = self.folder / f"joined{self.output.suffix}"
         join_parts(self.paths, joined, labels)
-        joined.replace(self.output)
+        _rename_once_on_disk(joined, self.output)
         (self.folder / _RECORD).unlink()
         shutil.rmtree(self.folder)
 
@@ -229,31 +227,45 @@ class Parts:
             return []
         except (ValueError, AttributeError):
             return [f"commands ({_RECORD} in it cannot be read)"]
-        return [_told_difference(name, old.get(name), record[name]) for name in names]
+        return [_difference(name, old.get(name), record[name]) for name in names]
 
-    def _whole(self) -> Iterator[Path]:
-        """The parts up to the first one that is missing or damaged."""
+    def _complete(self) -> Iterator[Path]:
+        """Parts in order, up to the first that is missing or has another number of rows."""
         for number in count():
-            for path in self.folder.glob(f"{number:06d}-*"):
-                if path.stem.split("-")[2] == file_sha256(path):
-                    yield path
-                    break
-                path.unlink()
-            else:
+            path = next(self.folder.glob(f"{number:06d}-*"), None)
+            if path is None or count_rows(path) != _rows_in_name(path):
                 return
+            yield path
 
 
-def _told_difference(name: str, old: object, new: object) -> str:
+def _rows_in_name(part: Path) -> int:
+    return int(part.stem.split("-")[1])
+
+
+def _difference(name: str, old: object, new: object) -> str:
     short = all(len(str(value)) <= 40 for value in (old, new))
-    return f"{name} ({old} there, {new} asked)" if short else name
+    return f"{name} (was {old}, is {new})" if short else name
+
+
+def _rename_once_on_disk(new: Path, path: Path) -> None:
+    """Give a complete file its name, so that a power cut leaves all of it or nothing."""
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    new.replace(path)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder; the lock ends with the process, however that ends.
+    """Lock the folder; the lock ends with the process, even if that is killed.
 
     Raises:
-        InputError: If another process holds it.
+        InputError: If another process holds the lock.
     """
     try:
         import fcntl
@@ -264,18 +276,20 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"another process is at work on {folder}") from None
+            raise InputError(
+                f"another process is writing {folder}; wait for it, or name another --output"
+            ) from None
         yield
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line a minute."""
+    """A bar on a terminal, elsewhere one line per minute."""
 
     def __init__(self, total: int, done: int) -> None:
-        self.total, self.before, self.done = total, done, done
+        self.total, self.at_start, self.done = total, done, done
         self.began = self.last_line = time.monotonic()
         if done:
-            print(f"going on after {done:,} of {total:,} films", file=sys.stderr)
+            print(f"resuming after {done:,} of {total:,} films", file=sys.stderr)
         self._bar = tqdm(
             total=total, initial=done, unit=" films", disable=not sys.stderr.isatty(), leave=False
         )
@@ -295,8 +309,8 @@ class Progress:
             print(self.line(now - self.began), file=sys.stderr, flush=True)
 
     def line(self, seconds: float) -> str:
-        """How far it is, by the pace of this sitting so far."""
-        pace = (self.done - self.before) / seconds
+        """Films done, and the time left at the pace since the start of this process."""
+        pace = (self.done - self.at_start) / seconds
         left = (self.total - self.done) / pace / 60
         remaining = f"{left:.0f} min" if left < 120 else f"{left / 60:.1f} h"
         return f"{self.done:,} of {self.total:,} films, {pace:,.1f} films/s, {remaining} left"

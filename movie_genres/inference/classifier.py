@@ -1,4 +1,4 @@
-"""Text -> logits -> genres: a published model at use."""
+"""Film -> text -> logits -> genres: a published model in use."""
 
 from __future__ import annotations
 
@@ -6,40 +6,21 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import cached_file
 
 from movie_genres.decisions.stored import Decisions
-from movie_genres.errors import InputError
-from movie_genres.inference.runtimes import (
-    ONNX_FILES,
-    OnnxRuntime,
-    Runtime,
-    TorchRuntime,
-    check_onnxruntime,
-    compute_logits,
-)
+from movie_genres.inference.precisions import check_precision
+from movie_genres.inference.runtimes import Runtime, TorchRuntime, compute_logits, load_onnx
 from movie_genres.model.devices import choose_precision
-from movie_genres.model.folders import (
-    LOADING_ERRORS,
-    check_model_name,
-    check_tokenizer,
-    load_model,
-    one_line,
-    stored_max_length,
-)
+from movie_genres.model.folders import load_model, stored_max_length
 from movie_genres.preparation.fields import TextFields
 from movie_genres.reading.columns import PLOT, TITLE, field_names
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -47,13 +28,13 @@ class Prediction:
     """The genres of one film."""
 
     genres: dict[str, float]
-    """Given genres and their probabilities, the most probable first."""
+    """The predicted genres and their probabilities, the most probable first."""
     probabilities: dict[str, float]
     """All genres, in label order."""
 
 
 class GenreClassifier:
-    """A model folder or Hub id, ready to give genres.
+    """A model loaded from a folder or the Hub that predicts the genres of films.
 
     >>> classifier = GenreClassifier.from_pretrained("runs/demo/model")
     >>> classifier(["Two detectives hunt a killer."])[0].genres
@@ -87,19 +68,20 @@ class GenreClassifier:
         """Load a folder or a Hub id.
 
         Args:
-            name: Of the folder or on the Hub.
-            threshold: Cut all genres here, in [0, 1], and not at the thresholds that the model
-                carries; so a model without (usable) thresholds can be used, too.
-            objective: Take the thresholds that were tuned for it, such as "f1_macro".
+            name: Folder or Hub id.
+            threshold: One threshold in [0, 1] for all genres, instead of those in the model's
+                config, which may then have none.
+            objective: Use the thresholds that were tuned for it, such as "f1_macro".
             never_empty: Give the most probable genre to a film that reaches no threshold; None: as
                 the model's config says.
-            precision: float32 (the default; what was measured and published), bf16, or auto: what
-                the device is fastest in. With `onnx`: int8 (the default there) or float32.
-            onnx: Compute by the file in the model's folder onnx/.
+            precision: float32 (default; the published scores were measured in it), bf16, or auto:
+                bf16 (on older GPUs fp16) if the device computes in it, else float32. With `onnx`:
+                int8 (default) or float32.
+            onnx: Use the ONNX file in the model's folder onnx/, on the CPU.
 
         Raises:
-            InputError: If there is no such model or it has no usable thresholds; no ONNX file of
-                the precision or nothing that runs it.
+            InputError: If there is no such model or it has no usable thresholds; with `onnx`, if it
+                has no file of this precision or ONNX Runtime is not installed.
         """
         check_precision(precision, onnx=onnx)
         runtime: Runtime
@@ -107,8 +89,9 @@ class GenreClassifier:
             runtime, config, tokenizer = load_onnx(name, precision or "int8")
         else:
             model, tokenizer = load_model(name)
-            asked = choose_precision(precision or "float32", on_cpu=model.device.type == "cpu")
-            runtime, config = TorchRuntime.tuned(model, asked), model.config
+            on_cpu = model.device.type == "cpu"
+            precision = choose_precision(precision or "float32", on_cpu=on_cpu)
+            runtime, config = TorchRuntime.tuned(model, precision), model.config
         decisions = Decisions.of_config(
             config, name, threshold=threshold, objective=objective, never_empty=never_empty
         )
@@ -122,11 +105,12 @@ class GenreClassifier:
         batch_tokens: int | None = None,
         on_batch: Callable[[int], object] = lambda n_texts: None,
     ) -> np.ndarray:
-        """Calibrated probabilities of texts as the column `text` has them, (n_texts, n_labels).
+        """Calibrated probabilities in [0, 1], float64, shape (n_texts, n_labels).
 
         Args:
-            batch_tokens: As `compute_logits` takes it.
-            on_batch: Likewise.
+            texts: Cleaned and composed, as in the column `text` of the prepared data.
+            batch_tokens: See `compute_logits`.
+            on_batch: See `compute_logits`.
         """
         logits = compute_logits(
             self.runtime,
@@ -139,7 +123,7 @@ class GenreClassifier:
         return expit(logits.astype(np.float64))
 
     def identity(self) -> dict[str, str]:
-        """What its answers depend on: two classifiers with the same identity give the same ones."""
+        """All that its predictions depend on: classifiers of one identity predict the same."""
         tokenizer = self.tokenizer.backend_tokenizer.to_str() + str(self.max_length)
         return {
             "--model": self.runtime.weights_sha256(),
@@ -159,23 +143,23 @@ class GenreClassifier:
         *,
         on_batch: Callable[[int], object] = lambda n_films: None,
     ) -> list[Prediction]:
-        """Genres of films: their fields are cleaned and composed as in preparation.
+        """Predict the genres of films, whose fields are cleaned and composed as in preparation.
 
-        A film without a plot gets no genre: its title alone would be a guess.
+        A film without a plot gets no genre: a title alone says too little.
 
         Args:
             films: Plots, or mappings with the plot (`plot`, `overview`, ...) and the other fields
-                that the model was trained on (`self.fields.names`); lists are flattened.
-            titles: Of the plots.
-            on_batch: Is told the number of films of each batch that is done.
+                that the model was trained on (`self.fields.names`); lists are joined.
+            titles: Titles of the plots, one each.
+            on_batch: Called with the number of films of each finished batch.
 
         Raises:
-            InputError: If a mapping has no plot, or several.
+            InputError: If a mapping has no plot, or more than one.
         """
-        given = titles or [None] * len(films)
+        titles = titles or [None] * len(films)
         cleaned = [
             self.fields.clean(_values(film, title))
-            for film, title in zip(films, given, strict=True)
+            for film, title in zip(films, titles, strict=True)
         ]
         texts = [self.fields.compose(values) for values in cleaned]
         if not texts:
@@ -187,9 +171,9 @@ class GenreClassifier:
 
     def _prediction(self, y_prob: np.ndarray, y_pred: np.ndarray) -> Prediction:
         labels = self.decisions.labels
-        given = sorted(np.flatnonzero(y_pred), key=lambda label: -y_prob[label])
+        predicted = sorted(np.flatnonzero(y_pred), key=lambda label: -y_prob[label])
         return Prediction(
-            {labels[label]: float(y_prob[label]) for label in given},
+            {labels[label]: float(y_prob[label]) for label in predicted},
             dict(zip(labels, y_prob.tolist(), strict=True)),
         )
 
@@ -202,41 +186,3 @@ def _values(film: str | Mapping[str, Any], title: str | None) -> dict[str, Any]:
         return dict(film)
     names = field_names(list(film))
     return {names[key]: value for key, value in film.items()}
-
-
-def load_onnx(
-    name: str, precision: str
-) -> tuple[OnnxRuntime, PretrainedConfig, PreTrainedTokenizerBase]:
-    """Load a model's ONNX file, with its config and tokenizer.
-
-    Raises:
-        InputError: If there is no such folder or Hub id, it has no such file, or it cannot be read.
-    """
-    check_onnxruntime()
-    check_model_name(name, "--model")
-    file = f"onnx/{ONNX_FILES[precision]}"
-    try:
-        config = AutoConfig.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except LOADING_ERRORS as error:
-        raise InputError(f"--model {name!r} cannot be loaded: {one_line(error)}") from None
-    check_tokenizer(tokenizer, name)
-    try:
-        path = cached_file(name, file)
-    except OSError:
-        raise InputError(
-            f"--model {name!r} has no {file}; make it (python evaluate_model.py --onnx ...), or "
-            "leave out --onnx"
-        ) from None
-    try:
-        return OnnxRuntime(Path(str(path)), precision), config, tokenizer
-    except Exception as error:  # ONNX Runtime raises kinds of its own, none of them public
-        raise InputError(f"{path} cannot be loaded: {one_line(error)}") from None
-
-
-def check_precision(precision: str | None, *, onnx: bool) -> None:
-    """Raises: InputError: If there is no such precision, or not by this runtime."""
-    known = list(ONNX_FILES) if onnx else ["float32", "bf16", "auto"]
-    if precision is not None and precision not in known:
-        runtime = "with --onnx" if onnx else "without --onnx"
-        raise InputError(f"--precision {precision}: {runtime} it is one of {', '.join(known)}")

@@ -1,7 +1,7 @@
-"""Predictions as rows of a CSV, JSON Lines or Parquet file, in parts that are joined in the end.
+"""Predictions as rows of CSV, JSON Lines or Parquet files: parts, and one file joined from them.
 
-Columns title, text, genres, probabilities. In CSV the genres stand as prepare_dataset.py reads
-them again, `Action|Crime`, and the probabilities as a JSON object.
+Columns title, text, genres, probabilities. In CSV the genres are written as prepare_dataset.py
+reads them, `Action|Crime`, and the probabilities as a JSON object.
 """
 
 from __future__ import annotations
@@ -11,23 +11,38 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movie_genres.inference.classifier import Prediction
+from movie_genres.errors import InputError
+
+if TYPE_CHECKING:
+    from movie_genres.inference.classifier import Prediction
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _COLUMNS = ("title", "text", "genres", "probabilities")
 _PARTS_PER_ROW_GROUP = 10
-"""Of Parquet: enough rows that readers skip and compress well, few enough to hold in memory."""
+"""Of Parquet: enough rows to compress well, few enough to hold in memory."""
+
+
+def check_output(path: Path) -> None:
+    """Refuse an --output that is a folder or has an unknown suffix.
+
+    Raises:
+        InputError: If it is one of these.
+    """
+    if path.is_dir():
+        raise InputError(f"--output {path} is a folder; name a file")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--output {path}: the file name must end in one of {', '.join(SUFFIXES)}")
 
 
 def rows_of(
     films: Sequence[Mapping[str, str]], predictions: Sequence[Prediction]
 ) -> list[dict[str, Any]]:
-    """What is written of films: their title and plot, their genres, all probabilities."""
+    """What is written for each film: its title and plot, its genres, all probabilities."""
     return [
         {
             "title": film.get("title", ""),
@@ -40,7 +55,7 @@ def rows_of(
 
 
 def write_part(path: Path, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> None:
-    """Write rows in the format of the path's suffix, as `join_parts` takes them."""
+    """Write rows in the format of the path's suffix, without a header, for `join_parts`."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(labels)), path)
@@ -52,8 +67,21 @@ def write_part(path: Path, rows: Sequence[Mapping[str, Any]], labels: Sequence[s
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+def count_rows(part: Path) -> int:
+    """Complete rows of a file that `write_part` wrote; 0 for one that cannot be read."""
+    if part.suffix.lower() == ".parquet":
+        try:
+            return int(pq.read_metadata(part).num_rows)
+        except pa.ArrowInvalid:
+            return 0
+    # In CSV a newline between quotes belongs to a plot; a quote inside a cell is written twice.
+    content = part.read_bytes()
+    outside = content.split(b'"')[::2] if part.suffix.lower() == ".csv" else [content]
+    return sum(text.count(b"\n") for text in outside)
+
+
 def join_parts(parts: Sequence[Path], path: Path, labels: Sequence[str]) -> None:
-    """Write one file of several parts, a few of them in memory at a time."""
+    """Join the parts to one file, a few of them in memory at a time."""
     if path.suffix.lower() == ".parquet":
         with pq.ParquetWriter(path, _schema(labels)) as writer:
             for first in range(0, len(parts), _PARTS_PER_ROW_GROUP):

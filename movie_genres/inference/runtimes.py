@@ -1,6 +1,6 @@
-"""Texts -> logits, in batches of similar length: by PyTorch in several precisions, or an ONNX file.
+"""Texts -> logits, in batches of similar length, by PyTorch or by ONNX Runtime.
 
-Every logit that is evaluated, published or predicted comes from here.
+Every logit that is evaluated, published or predicted is computed here.
 """
 
 from __future__ import annotations
@@ -8,59 +8,74 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer
+from transformers.utils import cached_file
 
 from movie_genres.decisions.stored import label_names
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
-from movie_genres.inference.cpu import tune_for_cpu
+from movie_genres.inference.precisions import ONNX_FILES
+from movie_genres.model.batching import rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast
+from movie_genres.model.folders import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
 
-BATCH_TOKENS = {"cpu": 1024}
-"""Tokens of a batch, padding included. What 1,024 of them make between two layers stays in the
-cache of a CPU; batches of 32 long films are slower there than one film after the other."""
-BATCH_TOKENS_ELSEWHERE = 32 * 512
-"""A GPU wants many rows at once."""
-ONNX_FILES = {"float32": "model.onnx", "int8": "model_quantized.onnx"}
-"""By precision, in the folder onnx/ beside the model, as transformers.js expects them."""
+if TYPE_CHECKING:
+    from transformers import (
+        BatchEncoding,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
+
 ONNX_REQUIREMENTS = "requirements-onnx.txt"
 TEXTS_AT_ONCE = 10_000
-"""Are tokenised: their tokens, as lists, take some kilobytes each."""
+"""Texts tokenised together; the tokens of one, as lists, take some kilobytes."""
+_SHAPES_KEPT = "64"
+"""Shapes of a matrix product for which PyTorch and oneDNN keep what they prepared, per thread. By
+default 1,024 each: 146 shapes cost 302 MiB in bf16, with this limit 64. Read at the first product.
+"""
+_BATCH = {
+    "input_ids": torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]]),
+    "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
+}
+"""On which a shortened last layer must give the same logits."""
 
 
 class Runtime(Protocol):
-    """What computes the logits of a batch."""
+    """A model that computes the logits of a batch."""
 
     name: str
-    """And precision."""
+    """Of the library, with the precision."""
     n_labels: int
     batch_tokens: int
-    """Tokens of a batch that suit it."""
+    """Tokens of a batch at which it is fastest, padding included."""
     batches_at_once: int
-    """Batches that it computes side by side."""
+    """Batches that it computes in parallel."""
     threads: ThreadPoolExecutor | None
-    """As many, of one core each; None: batches are computed one after the other."""
+    """One thread of one core for each of them; None: batches are computed one after the other."""
 
     def logits(self, padded: BatchEncoding) -> np.ndarray:
-        """float32, shape (n_rows, n_labels), of numpy arrays as the tokenizer names them."""
+        """Logits of a padded batch of NumPy arrays: float32, shape (n_rows, n_labels)."""
 
     def weights_sha256(self) -> str:
-        """Of all numbers that the logits depend on."""
+        """SHA-256 of all numbers that the logits depend on."""
 
 
 class TorchRuntime:
-    """A model by PyTorch, on the device where it lies.
+    """A PyTorch model on its device.
 
     Args:
-        model: Is set to evaluation.
+        model: It is set to evaluation mode.
         precision: float32, bf16 or fp16 (autocast; the weights stay float32).
     """
 
@@ -73,29 +88,41 @@ class TorchRuntime:
         self.batches_at_once = 1
         self.threads: ThreadPoolExecutor | None = None
         self._autocast = precision
-        self._device = model.device  # a tuned model has no parameters left to tell
 
     @classmethod
     def tuned(cls, model: PreTrainedModel, precision: str) -> TorchRuntime:
-        """For a model that only predicts from now on: on a CPU it is changed for speed, and each
-        core computes batches of its own, as many as there are threads."""
+        """For prediction only: on a CPU the model is changed in place, and each core computes
+        batches of its own.
+
+        The last layer computes no position that the head does not read. In bf16 the weights are
+        bf16 too, which autocast would convert for each batch.
+        """
         runtime = cls(model, precision)
         if model.device.type == "cpu" and precision != "fp16":
-            tune_for_cpu(model, precision)
+            from movie_genres.model.cpu import shorten_last_layer  # imports much of transformers
+
+            for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+                os.environ.setdefault(name, _SHAPES_KEPT)
+            with suppress(InputError):  # an architecture without a stack of layers
+                shorten_last_layer(runtime.model, _BATCH)
+            if precision == "bf16":
+                model.to(torch.bfloat16)  # type: ignore[arg-type]  # the stub of `to` lacks it
             runtime._autocast = "float32"  # the weights have the precision already
             runtime.use_threads(torch.get_num_threads())
         return runtime
 
     def use_threads(self, count: int) -> None:
-        """Compute so many batches side by side."""
+        """Compute `count` batches in parallel."""
         self.batches_at_once = count
-        # Kept: new threads for each chunk of a long file would leave their memory behind.
+        # Kept for all chunks of a long file: the memory of ended threads is not all freed.
         self.threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
     @torch.inference_mode()
     def logits(self, padded: BatchEncoding) -> np.ndarray:
-        tensors = {n: torch.from_numpy(values).to(self._device) for n, values in padded.items()}
-        with autocast(self._autocast, self._device):
+        tensors = {
+            n: torch.from_numpy(values).to(self.model.device) for n, values in padded.items()
+        }
+        with autocast(self._autocast, self.model.device):
             logits: torch.Tensor = self.model(**tensors).logits
         return logits.float().cpu().numpy()
 
@@ -103,16 +130,15 @@ class TorchRuntime:
         digest = hashlib.sha256(self.model.config.to_json_string().encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
-            plain = tensor.to_dense() if tensor.is_mkldnn else tensor
-            digest.update((plain.float() if plain.is_floating_point() else plain).cpu().numpy())
+            digest.update((tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy())
         return digest.hexdigest()
 
 
 class OnnxRuntime:
-    """An ONNX file by ONNX Runtime, on the CPU.
+    """An ONNX file, run by ONNX Runtime on the CPU.
 
-    In the int8 file the scale of the activations is that of a whole batch, so that a score there
-    depends a little on the other texts of its batch.
+    In int8 the activations of a whole batch have one scale, so that a logit depends slightly on the
+    other texts of its batch.
     """
 
     def __init__(self, path: Path, precision: str) -> None:
@@ -123,13 +149,13 @@ class OnnxRuntime:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.enable_mem_pattern = False  # it keeps a plan for every shape that it has met
+        options.enable_mem_pattern = False  # it would keep a plan for every shape
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
         self._inputs = [entry.name for entry in self._session.get_inputs()]
         self.n_labels = int(self._session.get_outputs()[0].shape[1])
-        self.batch_tokens = BATCH_TOKENS["cpu"]
+        self.batch_tokens = tokens_that_suit(torch.device("cpu"))
         self.batches_at_once = 1
         self.threads: ThreadPoolExecutor | None = None
 
@@ -143,9 +169,43 @@ class OnnxRuntime:
 
 
 def check_onnxruntime() -> None:
-    """Raises: InputError: If ONNX Runtime is not installed."""
+    """Refuse --onnx where nothing can run the file.
+
+    Raises:
+        InputError: If ONNX Runtime is not installed.
+    """
     if importlib.util.find_spec("onnxruntime") is None:
         raise InputError(f"--onnx needs onnxruntime: python -m pip install -r {ONNX_REQUIREMENTS}")
+
+
+def load_onnx(
+    name: str, precision: str
+) -> tuple[OnnxRuntime, PretrainedConfig, PreTrainedTokenizerBase]:
+    """Load a model's ONNX file, with its config and tokenizer.
+
+    Raises:
+        InputError: If there is no such folder or Hub id, it has no such file, or it cannot be read.
+    """
+    check_onnxruntime()
+    check_model_name(name, "--model")
+    file = f"onnx/{ONNX_FILES[precision]}"
+    try:
+        config = AutoConfig.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except LOADING_ERRORS as error:
+        raise InputError(f"--model {name!r} cannot be loaded: {one_line(error)}") from None
+    check_tokenizer(tokenizer, name)
+    try:
+        path = cached_file(name, file)
+    except OSError:
+        raise InputError(
+            f"--model {name!r} has no {file}; write it with evaluate_model.py --onnx, or leave "
+            "out --onnx"
+        ) from None
+    try:
+        return OnnxRuntime(Path(str(path)), precision), config, tokenizer
+    except Exception as error:  # ONNX Runtime's exceptions have no public base class
+        raise InputError(f"{path} cannot be loaded: {one_line(error)}") from None
 
 
 def compute_logits(
@@ -157,12 +217,12 @@ def compute_logits(
     batch_tokens: int | None = None,
     on_batch: Callable[[int], object] = lambda n_texts: None,
 ) -> np.ndarray:
-    """Logits of texts in their order.
+    """Logits of texts, in the order of the texts.
 
     Args:
-        max_length: Tokens after which a text is cut.
-        batch_tokens: Of a batch; None: what suits the runtime.
-        on_batch: Is told the number of texts of each batch that is done.
+        max_length: Tokens to which a text is truncated.
+        batch_tokens: Most tokens of a batch, padding included; None: the runtime's `batch_tokens`.
+        on_batch: Called with the number of texts of each finished batch.
 
     Returns:
         float32, shape (n_texts, n_labels).
@@ -170,7 +230,7 @@ def compute_logits(
     outputs = np.empty((len(texts), runtime.n_labels), dtype=np.float32)
     budget = batch_tokens or runtime.batch_tokens
     batches = length_sorted_batches(tokenizer, texts, max_length, budget)
-    # Of a few batches, each is computed by all cores: the answer comes sooner.
+    # A few batches are computed one after the other, each by all cores, which takes less time.
     first = list(itertools.islice(batches, 2 * runtime.batches_at_once))
     few = len(first) < 2 * runtime.batches_at_once
     for rows, logits in _computed(runtime, itertools.chain(first, batches), few):
@@ -182,7 +242,7 @@ def compute_logits(
 def _computed(
     runtime: Runtime, batches: Iterable[tuple[np.ndarray, BatchEncoding]], few: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and logits of batches, in their order."""
+    """Rows and logits of each batch, in the order of the batches."""
     if few or runtime.threads is None:
         for rows, padded in batches:
             yield rows, runtime.logits(padded)
@@ -200,7 +260,7 @@ def _computed(
     finally:
         for _, future in waiting:
             future.cancel()
-        # A thread that starts sets its own number of cores, but also that of those to come.
+        # set_num_threads in a new thread also changes the default of threads that start later.
         torch.set_num_threads(threads_before)
 
 
@@ -211,19 +271,19 @@ def predict_logits(
     *,
     max_length: int,
 ) -> np.ndarray:
-    """Logits of texts by a model as it is, in float32, shape (n_texts, n_labels)."""
+    """Logits of texts by an unchanged model in float32, shape (n_texts, n_labels)."""
     return compute_logits(TorchRuntime(model), tokenizer, texts, max_length=max_length)
 
 
 def length_sorted_batches(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, batch_tokens: int
 ) -> Iterator[tuple[np.ndarray, BatchEncoding]]:
-    """Padded batches of similar length, each with the rows it is made of.
+    """Padded batches of texts of similar length, each with the indices of its texts.
 
-    The longest come first among each `TEXTS_AT_ONCE` texts.
+    Of each `TEXTS_AT_ONCE` texts the longest come first.
 
     Args:
-        batch_tokens: A batch has as many texts as fit, padding included; one at least.
+        batch_tokens: Most tokens of a batch, padding included; a batch has one text at least.
     """
     for first in range(0, len(texts), TEXTS_AT_ONCE):
         some = list(texts[first : first + TEXTS_AT_ONCE])
@@ -233,24 +293,3 @@ def length_sorted_batches(
         for rows in rows_of_batches(lengths, batch_tokens):
             batch = {name: [encoded[name][row] for row in rows] for name in names}
             yield first + rows, tokenizer.pad(batch, return_tensors="np")
-
-
-def rows_of_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Rows from long to short, divided into batches.
-
-    Args:
-        lengths: Tokens of each row, shape (n_rows,).
-        batch_tokens: A batch has as many rows as fit, padding included; one at least.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        rows = order[start : start + max(1, batch_tokens // longest)]
-        yield rows
-        start += len(rows)
-
-
-def tokens_that_suit(device: torch.device) -> int:
-    """Tokens of a batch, padding included, when nothing but outputs is wanted."""
-    return BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)

@@ -6,9 +6,7 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-import psutil
 import torch
-from accelerate.utils import parse_flag_from_env
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
@@ -19,19 +17,21 @@ def use_all_cores(local_processes: int) -> None:
     `accelerate launch` sets OMP_NUM_THREADS to 1 where it is not set, which halves the speed on
     two cores already.
     """
+    import psutil  # using a model needs neither this nor accelerate: space/requirements.txt
+
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = min(available or 1, psutil.cpu_count(logical=False) or available or 1)
     torch.set_num_threads(max(1, cores // local_processes))
 
 
-def choose_precision(asked: str, *, on_cpu: bool) -> str:
+def choose_precision(requested: str, *, on_cpu: bool) -> str:
     """The precision of training: float32, bf16 or fp16 (autocast; the weights stay float32).
 
     "auto" takes bf16 where the device computes in it (emulation is slower than float32), fp16 on
     older GPUs, and float32 elsewhere.
     """
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     if on_cpu:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         return "bf16" if native else "float32"
@@ -39,7 +39,9 @@ def choose_precision(asked: str, *, on_cpu: bool) -> str:
 
 
 def weights_are_sharded() -> bool:
-    """Whether accelerate was told to divide weights over processes (FSDP, DeepSpeed)."""
+    """Whether accelerate is set to shard weights over processes (FSDP, DeepSpeed)."""
+    from accelerate.utils import parse_flag_from_env
+
     return any(parse_flag_from_env(f"ACCELERATE_USE_{name}") for name in ("FSDP", "DEEPSPEED"))
 
 
@@ -50,9 +52,9 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 
 
 def peak_memory_bytes() -> int | None:
-    """Most memory this process has held so far: of the GPU if it uses one, else resident.
+    """Peak memory of this process: on the GPU if it uses one, else resident, in bytes.
 
-    None where the system does not tell (Windows).
+    None where the system does not report it (Windows).
     """
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()

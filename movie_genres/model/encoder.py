@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -128,30 +127,6 @@ def load_encoder(
     missing = set(loading["missing_keys"])
     random = [n for n, p in model.named_parameters() if n in missing and id(p) not in own]
     return LoadedEncoder(model, tokenizer, random)
-
-
-def whole_model(trainer: Any, model: PreTrainedModel) -> PreTrainedModel:
-    """The trained model in one piece, without accelerate's autocast; all processes must call this.
-
-    Under FSDP the first process gets it in a new model on the CPU; the others get what they have.
-
-    Args:
-        trainer: Of the model, or of its upper part on the same weights.
-        model: The model.
-    """
-    if not trainer.is_fsdp_enabled:
-        trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-        # By this mark, the next training would take it for one that is under autocast still.
-        vars(trained).pop("_is_accelerate_prepared", None)
-        return model
-    weights = trainer.accelerator.get_state_dict(trainer.model)
-    if not trainer.is_world_process_zero():
-        return trainer.model
-    model = AutoModelForSequenceClassification.from_config(
-        trainer.model.config, dtype=torch.float32
-    )
-    model.load_state_dict(weights)
-    return model.eval()
 
 
 @contextmanager

@@ -1,28 +1,26 @@
-"""Folders of models, or their Hub ids: checked, loaded, and what goes wrong said in one line."""
+"""Model folders and Hub ids: check and load them; errors are reported in one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from movie_genres.errors import InputError
 from movie_genres.model.devices import default_device
+
+if TYPE_CHECKING:  # the Auto classes import what a model needs when it is loaded
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
     StrictDataclassError,
 )  # fmt: skip
-"""What transformers raises for a folder that is no model, or a broken one."""
+"""What transformers raises for a folder that is not a model, or is damaged."""
 
 
 def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -42,7 +40,7 @@ def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Notice a folder without tokenizer files: transformers makes an empty tokenizer for it.
+    """Refuse a folder without tokenizer files: transformers makes an empty tokenizer for it.
 
     Raises:
         InputError: If the vocabulary holds special tokens only.
@@ -52,21 +50,21 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 
 
 def check_model_name(name: str, flag: str) -> None:
-    """Notice a wrong path before the Hub is asked for it.
+    """Refuse a wrong path before the Hub is asked for it.
 
     Raises:
-        InputError: If the name is a path, and no model folder is there.
+        InputError: If the name is a path to something that is not a model folder.
     """
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise InputError(f"{flag} {name!r} is a folder without a config.json: no model")
+            raise InputError(f"{flag} {name!r} is a folder without a config.json, so not a model")
     elif path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise InputError(f"{flag} {name!r} is no model folder; give a folder or a Hub id")
 
 
 def stored_max_length(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
-    """Tokens after which texts are cut: what training stored, at most the model's positions."""
+    """Tokens to which texts are truncated: as stored by training, at most the model's positions."""
     positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return int(min(tokenizer.model_max_length, positions))
 

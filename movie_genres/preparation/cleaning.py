@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from movie_genres.preparation.duplicates import WordHashes, id_key, key_hash, plot_bands
-from movie_genres.preparation.fields import DEFAULT_FIELDS, TextFields, flatten
+from movie_genres.errors import InputError
+from movie_genres.preparation.duplicates import id_key, key_hash, plot_bands, words
+from movie_genres.preparation.fields import TextFields, flatten
 from movie_genres.preparation.text import clean_texts, plot_defect
-from movie_genres.reading.columns import PLOT, TITLE, TypeCheck
+from movie_genres.preparation.workers import start_workers
+from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader, Labels
 from movie_genres.reading.records import Malformed, Record
+from movie_genres.reading.sources import Source
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3
-_SHOWN_SIGNS = 80
+_SHOWN_CHARACTERS = 80
 _NO_GENRES, _NO_PLOT_GENRE = "no genres", "no plot genre among its labels"
 SHARD = pa.schema([(name, pa.string()) for name in ("id", "title", "plot", "text", "detail")])
 _UNREAD = Labels((), (), (), ())
@@ -33,17 +37,16 @@ _UNREAD = Labels((), (), (), ())
 
 @dataclass(frozen=True)
 class Layout:
-    """How the records of one source are to be read: cells id, title, plot, genres, the other
-    fields of the text, and those of the type check, in this order."""
+    """How the records of one source are to be read: cells id, title, plot, genres and the other
+    fields of the text, in this order."""
 
     genre_format: GenreFormat
     has_id: bool
-    check: TypeCheck
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a process needs to know; the same for all batches."""
+    """How batches are cleaned; the same for all of them."""
 
     layouts: list[Layout]
     aliases: GenreAliases
@@ -65,19 +68,19 @@ class Batch:
 
 @dataclass(frozen=True)
 class CleanBatch:
-    """What is remembered of a batch besides its shard; one entry a row in every array."""
+    """What memory keeps of a batch, whose texts are in its shard; one entry a row in each array."""
 
     source: int
     first_row: int
     shard: Path
     reason: list[str]
-    """Why the row cannot be used; blank if it can, so far."""
+    """Why the row cannot be used; empty if it can, so far."""
     labels: list[Labels]
     """The different ones."""
     label_codes: np.ndarray
     """Index into `labels` of each row."""
     keys: np.ndarray
-    """Hashes of id, title and plot, 0 for blank ones; uint64, shape (n_rows, 3)."""
+    """Hashes of id, title and plot, 0 for empty ones; uint64, shape (n_rows, 3)."""
     bands: np.ndarray
     words: np.ndarray
     """Of the plot."""
@@ -103,7 +106,8 @@ class Cleaner:
         shard = self.recipe.folder / f"{batch.number:06d}.arrow"
         _write_shard(shard, films)
         good = [not reason for reason in films.reason]
-        plots = WordHashes.of(list(_kept(films.plot, good)))
+        plots = [words(plot) for plot in _kept(films.plot, good)]
+        titles = [words(title) for title in _kept(films.title, good)]
         has_id = self.recipe.layouts[batch.source].has_id
         ids = _kept(films.id, [has_id and fine for fine in good])
         unread = [
@@ -124,9 +128,9 @@ class Cleaner:
             list(distinct.values()),
             np.array([position[id(labels)] for labels in films.labels], dtype=np.int32),
             np.column_stack([
-                np.array([key_hash(id_key(i).encode(errors="replace")) for i in ids], np.uint64),
-                WordHashes.of(list(_kept(films.title, good))).keys(),
-                plots.keys(),
+                _key_hashes(id_key(identifier).encode(errors="replace") for identifier in ids),
+                _key_hashes(map(b" ".join, titles)),
+                _key_hashes(map(b" ".join, plots)),
             ]),
             plot_bands(plots),
             np.array([plot.count(" ") + 1 if plot else 0 for plot in films.plot]),
@@ -136,20 +140,14 @@ class Cleaner:
 
     def _films(self, batch: Batch, rules: Counter[str]) -> _Films:
         layout = self.recipe.layouts[batch.source]
-        n_rows, checked = len(batch.records), 4 + len(self.extra)
-        films = _Films.blank(n_rows)
+        films = _Films.empty(len(batch.records))
         whole: list[tuple[int, tuple[str, ...]]] = []
         for row, record in enumerate(batch.records):
             if isinstance(record, Malformed):
                 films.reason[row], films.detail[row] = record.reason, record.detail
                 continue
             films.id[row] = record[0].strip() if layout.has_id else str(batch.first_row + row)
-            misfit = layout.check.misfit(record[checked:])
-            if misfit:
-                films.reason[row] = "cells that do not fit their columns"
-                films.detail[row] = misfit
-            else:
-                whole.append((row, record))
+            whole.append((row, record))
         titles = clean_texts([record[1] for _, record in whole], rules)
         plots = clean_texts([record[2] for _, record in whole], rules)
         read = self.readers[batch.source]
@@ -160,14 +158,12 @@ class Cleaner:
             if labels.error or reason in (_NO_GENRES, _NO_PLOT_GENRE):
                 films.detail[row] = labels.error or ", ".join(labels.raw)
             elif reason:
-                films.detail[row] = plot[:_SHOWN_SIGNS]
+                films.detail[row] = plot[:_SHOWN_CHARACTERS]
             else:
                 films.text[row] = self._text(title, plot, record)
         return films
 
     def _text(self, title: str, plot: str, record: tuple[str, ...]) -> str:
-        if self.recipe.fields == DEFAULT_FIELDS:
-            return f"{title}. {plot}" if title else plot
         values = {name: flatten(record[4 + i]) for i, name in enumerate(self.extra)}
         return self.recipe.fields.compose(values | {TITLE: title, PLOT: plot})
 
@@ -195,13 +191,17 @@ class _Films:
     labels: list[Labels]
 
     @classmethod
-    def blank(cls, n_rows: int) -> _Films:
+    def empty(cls, n_rows: int) -> _Films:
         cells = {name: [""] * n_rows for name in (*SHARD.names, "reason")}
         return cls(**cells, labels=[_UNREAD] * n_rows)
 
 
+def _key_hashes(keys: Iterable[bytes]) -> np.ndarray:
+    return np.fromiter(map(key_hash, keys), dtype=np.uint64)
+
+
 def _kept(cells: list[str], good: list[bool]) -> Iterator[str]:
-    """The cells of good rows, blank for the others."""
+    """The cells of good rows, empty for the others."""
     return (cell if fine else "" for cell, fine in zip(cells, good, strict=True))
 
 
@@ -266,3 +266,33 @@ def clean_batches(todo: Iterable[Batch], workers: Executor, ahead: int) -> Itera
     finally:
         for future in waiting:
             future.cancel()
+
+
+@contextmanager
+def start_cleaning(
+    sources: Sequence[Source], recipe: Recipe, *, num_proc: int, strict: bool
+) -> Iterator[tuple[Iterator[CleanBatch], Executor]]:
+    """Clean the records of all sources on `num_proc` processes; on this one if they are few.
+
+    Yields:
+        The cleaned batches in their order; and the processes, which take further work.
+
+    Raises:
+        InputError: If `strict`, at the first record that cannot be read.
+    """
+    todo = batches(source.records() for source in sources)
+    first = list(itertools.islice(todo, 2))
+    if len(first) < 2:
+        num_proc = 1
+    with start_workers(num_proc, load_recipe, recipe) as workers:
+        cleaned = clean_batches(itertools.chain(first, todo), workers, 2 * num_proc)
+        yield _without_defects(cleaned, sources) if strict else cleaned, workers
+
+
+def _without_defects(
+    cleaned: Iterable[CleanBatch], sources: Sequence[Source]
+) -> Iterator[CleanBatch]:
+    for batch in cleaned:
+        if batch.defects:
+            raise InputError(f"--strict: {sources[batch.source].name}, {batch.defects[0]}")
+        yield batch

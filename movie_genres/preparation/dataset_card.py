@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import numpy as np
 import yaml
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from movie_genres.figure_style import ORANGE
-from movie_genres.preparation import data_plots
+from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.report import MAX_LENGTH, suspicions
 from movie_genres.reading.columns import TITLE
 
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
-"""Those that take the longest come first."""
+"""Ordered by the time they take, the longest first."""
+_MOST_BARS = 40
 
 
 def start_figures(folder: Path, report: Mapping[str, Any], workers: Executor) -> list[Future[None]]:
@@ -31,25 +34,20 @@ def save_figure(name: str, folder: Path, report: Mapping[str, Any]) -> None:
     genres = report["genres"]
     labels = list(genres["kept"])
     draw: dict[str, Callable[[], Figure]] = {
-        "raw_labels": lambda: data_plots.plot_bars(
-            genres["raw"], xlabel="rows with this raw label"
-        ),
-        "genre_counts": lambda: data_plots.plot_genre_counts(genres["per_split"], labels),
-        "cooccurrence": lambda: data_plots.plot_cooccurrence(genres["both"], labels),
-        "labels_per_film": lambda: data_plots.plot_labels_per_film(report["labels_per_film"]),
-        "token_lengths": lambda: data_plots.plot_token_lengths(
-            report["tokens"]["lengths"], MAX_LENGTH
-        ),
-        "rejected": lambda: data_plots.plot_bars(
-            report["rejected"], xlabel="rejected rows", colour=ORANGE
-        ),
+        "raw_labels": lambda: _plot_bars(genres["raw"], xlabel="rows with this raw label"),
+        "genre_counts": lambda: _plot_genre_counts(genres["per_split"], labels),
+        "cooccurrence": lambda: _plot_cooccurrence(genres["cooccurrence"], labels),
+        "labels_per_film": lambda: _plot_labels_per_film(report["labels_per_film"]),
+        "token_lengths": lambda: _plot_token_lengths(report["tokens"]["lengths"], MAX_LENGTH),
+        "rejected": lambda: _plot_bars(report["rejected"], xlabel="rejected rows", colour=ORANGE),
     }
-    figure = draw[name]()
-    # Laid out once here; `savefig` would draw everything for it a second time.
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-    figure.savefig(folder / f"{name}.png")
+    with matplotlib.rc_context(STYLE):  # whatever a user's matplotlibrc says
+        figure = draw[name]()
+        # Laid out once; `savefig` would draw everything a second time for it.
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        figure.savefig(folder / f"{name}.png")
 
 
 def render_dataset_card(report: Mapping[str, Any]) -> str:
@@ -65,7 +63,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
         f"{report['read']:,} rows were read, {report['kept']:,} kept "
         f"({', '.join(f'{split} {count:,}' for split, count in splits.items())}), "
-        f"{report['read'] - report['kept']:,} rejected. Each rejected row stands in `rejected.csv` "
+        f"{report['read'] - report['kept']:,} rejected. Each rejected row is in `rejected.csv` "
         "with its row number and reason.",
         f"`text` is composed of {named}, cleaned; {plots}`labels` is multi-hot in the order of "
         "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
@@ -96,9 +94,9 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
 
 def _repeated(duplicates: Mapping[str, int]) -> str:
     if not duplicates["groups_of_several_rows"]:
-        return "no film stands in several rows"
+        return "no film is in several rows"
     return (
-        f"{duplicates['groups_of_several_rows']:,} films stand in "
+        f"{duplicates['groups_of_several_rows']:,} films are in "
         f"{duplicates['rows_in_such_groups']:,} rows"
     )
 
@@ -125,7 +123,7 @@ def _front_matter(report: Mapping[str, Any]) -> str:
 
 
 def _sources(report: Mapping[str, Any]) -> list[str]:
-    read = [f"- {words}" for words in told_columns(report)]
+    read = [f"- {line}" for line in columns_read(report)]
     if len(report["sources"]) == 1:
         return ["## Columns", "\n".join(read)]
     across = report["duplicates"]["groups_across_sources"]
@@ -136,20 +134,20 @@ def _sources(report: Mapping[str, Any]) -> list[str]:
             ["source", "rows", "kept", "SHA-256"],
             [[s["name"], s["read"], s["kept"], s["sha256"]] for s in report["sources"]],
         ),
-        f"The column `source` names the origin. {across:,} films stand in several sources.",
+        f"The column `source` names the origin. {across:,} films are in several sources.",
     ]
 
 
-def told_columns(report: Mapping[str, Any]) -> list[str]:
-    """Which columns of each source were read as what, in words."""
-    told = []
+def columns_read(report: Mapping[str, Any]) -> list[str]:
+    """Which columns plots, genres, titles and ids were read from, a line for each source."""
+    lines = []
     for source in report["sources"]:
         columns = source["columns"]
         parts = [f"plots from '{columns['plot']}'", f"genres ({source['genre_format']}) from "]
         parts[1] += f"'{columns['raw_genres']}'"
         parts += [f"{role}s from '{columns[role]}'" for role in (TITLE, "id") if columns[role]]
-        told.append(f"{source['name']}: {', '.join(parts)}")
-    return told
+        lines.append(f"{source['name']}: {', '.join(parts)}")
+    return lines
 
 
 def _texts(report: Mapping[str, Any]) -> list[str]:
@@ -198,3 +196,98 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+
+
+def _plot_bars(counts: Mapping[str, int], *, xlabel: str, colour: str = BLUE) -> Figure:
+    """One horizontal bar for each name, in their order; the first 40."""
+    shown = dict(list(counts.items())[:_MOST_BARS])
+    figure = Figure(figsize=(6.4, 0.24 * len(shown) + 0.9), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(range(len(shown)), list(shown.values()), color=colour, height=0.72)
+    for position, count in enumerate(shown.values()):
+        axis.text(count, position, f" {count:,}", va="center", fontsize=8)
+    axis.set_yticks(range(len(shown)), [plain(name) for name in shown])
+    axis.set(xlabel=xlabel, xlim=(0, max(shown.values(), default=1) * 1.12))
+    axis.set_ylim(len(shown) - 0.4, -0.6)  # the first on top
+    _count_along_x(axis)
+    return figure
+
+
+def _plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> Figure:
+    """Films per genre, the splits stacked."""
+    figure = Figure(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
+    axis = figure.subplots()
+    order = sorted(labels, key=lambda name: sum(counts[name] for counts in per_split.values()))
+    left = np.zeros(len(order))
+    for (split, counts), colour in zip(per_split.items(), (BLUE, ORANGE, GREY), strict=True):
+        films = np.array([counts[name] for name in order])
+        axis.barh(range(len(order)), films, left=left, color=colour, height=0.72, label=split)
+        left += films
+    for position, total in enumerate(left):
+        axis.text(total, position, f" {int(total):,}", va="center", fontsize=8)
+    axis.set_yticks(range(len(order)), [plain(name) for name in order])
+    axis.set(xlabel="films", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.12))
+    _count_along_x(axis)
+    axis.legend(loc="lower right")
+    return figure
+
+
+def _count_along_x(axis: Axes) -> None:
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.tick_params(axis="y", length=0)
+    axis.grid(True, axis="x")
+
+
+def _plot_cooccurrence(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    """Share of a row's films that have the column's genre too.
+
+    Args:
+        counts: Films that have the two genres; on the diagonal those that have the one.
+        labels: Genre names.
+    """
+    films = np.asarray(counts, dtype=float)
+    share = films / np.maximum(films.diagonal()[:, None], 1)
+    np.fill_diagonal(share, np.nan)
+    most = max(0.01, float(np.nan_to_num(share).max()))
+    size = 0.32 * len(labels) + 1.6
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=most)
+    for (row, column), value in np.ndenumerate(share):
+        if value >= 0.005:
+            colour = "white" if value > 0.55 * most else "#1a202c"
+            axis.text(column, row, f"{value * 100:.0f}", ha="center", va="center",
+                      fontsize=6.5, color=colour)  # fmt: skip
+    names = [plain(name) for name in labels]
+    axis.set_xticks(range(len(labels)), names, rotation=90)
+    axis.set_yticks(range(len(labels)), names)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    figure.suptitle("Films in % of the row's genre that have the column's genre too", fontsize=9)
+    return figure
+
+
+def _plot_labels_per_film(counts: Mapping[str, int]) -> Figure:
+    """Films by their number of genres."""
+    figure = Figure(figsize=(4.2, 2.4), layout="constrained")
+    axis = figure.subplots()
+    bars = axis.bar(list(counts), list(counts.values()), color=BLUE, width=0.72)
+    axis.bar_label(bars, fmt="{:,.0f}", fontsize=8)
+    axis.set(xlabel="genres of a film", ylabel="films", ylim=(0, 1.1 * max(counts.values())))
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    return figure
+
+
+def _plot_token_lengths(lengths: Sequence[int], max_length: int) -> Figure:
+    """Histogram of the texts by their tokens, and where the default truncates them."""
+    longest = max(float(np.percentile(lengths, 99)), 1.15 * max_length)
+    figure = Figure(figsize=(6.4, 2.4), layout="constrained")
+    axis = figure.subplots()
+    axis.hist(lengths, bins=60, range=(0, longest), color=BLUE)
+    axis.axvline(max_length, color=ORANGE)
+    axis.text(max_length, axis.get_ylim()[1], f" --max-length {max_length}", va="top",
+              fontsize=8, color=ORANGE)  # fmt: skip
+    axis.set(xlabel="tokens of a text (the longest 1 % may be left out)", xlim=(0, longest))
+    axis.set_ylabel(f"texts, of {len(lengths):,}")
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    return figure

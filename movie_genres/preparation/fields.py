@@ -17,14 +17,14 @@ from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreFormat, parse_genres
 
 MASK = "___"
-"""What stands where the name of a genre was."""
+"""Replaces the name of a genre."""
 
 
 @dataclass(frozen=True)
 class TextFields:
     """Fields in their order, and names that are masked in all of them.
 
-    `title` and `plot` stand as they are; any other field follows its own name: `Tagline: ...`.
+    `title` and `plot` are used as they are; any other field follows its name: `Tagline: ...`.
     """
 
     names: tuple[str, ...] = (TITLE, PLOT)
@@ -32,7 +32,7 @@ class TextFields:
     """Genre names that are replaced by `MASK`, whatever their case."""
 
     def compose(self, values: Mapping[str, str]) -> str:
-        """One text of clean values; fields without a value leave nothing behind."""
+        """One text of clean values; fields without a value are left out."""
         if self == DEFAULT_FIELDS:
             return compose_text(values.get(TITLE, ""), values.get(PLOT, ""))
         parts = []
@@ -52,7 +52,7 @@ class TextFields:
 
     @property
     def is_title_and_plot(self) -> bool:
-        """Whether nothing but the title stands before the plot: `without_title` gives it."""
+        """Whether the text is the title and the plot, so that `without_title` gives the plot."""
         return self.names in ((TITLE, PLOT), (PLOT,))
 
     def without_title(self, text: str, title: str) -> str:
@@ -125,6 +125,6 @@ def mask_names(text: str, names: tuple[str, ...]) -> str:
 
 
 def named_genres(text: str, names: Iterable[str]) -> set[str]:
-    """Which of these names stand in the text as whole words, in lower case."""
+    """Which of these names the text contains as whole words, in lower case."""
     pattern = _names_pattern(tuple(names))
     return {match.casefold() for match in pattern.findall(text)}

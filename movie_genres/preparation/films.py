@@ -1,4 +1,4 @@
-"""All rows of all sources as a few numbers each, and what is decided over all of them."""
+"""All rows of all sources as a few numbers each; repeated films and rare genres are found."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Films:
     genres: np.ndarray
     """Index into `genre_sets`."""
     keys: np.ndarray
-    """Hashes of id, title and plot, shape (n_rows, 3); 0 for blank."""
+    """Hashes of id, title and plot, shape (n_rows, 3); 0 for empty ones."""
     bands: np.ndarray
     words: np.ndarray
     reasons: list[str]
@@ -47,9 +47,9 @@ class Films:
     defects: list[tuple[int, str]]
     """Source and words of rows that could not be read; the first few."""
     also_in: dict[int, set[int]] = field(default_factory=dict)
-    """Further sources of a row's film, from rows that have the same plot."""
+    """Further sources of a row's film, from rows with the same plot."""
     repeats: dict[int, int] = field(default_factory=dict)
-    """Of a row that was rejected for it: the row that it repeats."""
+    """Row that was rejected as a repeat -> the earlier row that it repeats."""
     disputed: set[int] = field(default_factory=set)
     """Rows that were repeated with other genres."""
 
@@ -75,7 +75,7 @@ class Films:
         """How many of these rows have each genre."""
         counts: Counter[str] = Counter()
         used, first, numbers = np.unique(self.genres[rows], return_index=True, return_counts=True)
-        for index in np.argsort(first):  # in order of appearance, which breaks ties in tables
+        for index in np.argsort(first):  # in order of appearance, which decides ties in tables
             for genre in self.genre_sets[used[index]]:
                 counts[genre] += int(numbers[index])
         return counts
@@ -90,7 +90,7 @@ class Films:
         return dict(counts.most_common())
 
     def set_genres(self, rows: np.ndarray, genres: Sequence[Genres]) -> None:
-        index = {known: number for number, known in enumerate(self.genre_sets)}
+        index = {genres: number for number, genres in enumerate(self.genre_sets)}
         for row, found in zip(rows.tolist(), genres, strict=True):
             self.genres[row] = index.setdefault(found, len(index))
         self.genre_sets = list(index)
@@ -129,8 +129,8 @@ class Films:
         """Whether a row's genres are known to be absent where they are not given.
 
         Args:
-            used: As `used_by_source` gives it, for each source and genre. A film that stands in
-                several sources is known by the genres of all of them.
+            used: As `used_by_source` gives it, for each source and genre. A film of several
+                sources is known by the genres of all of them.
 
         Returns:
             bool, shape (n_rows, n_names).
@@ -155,7 +155,7 @@ def read_shard(path: Path) -> pa.Table:
 
 
 def collect(cleaned: Iterable[CleanBatch]) -> Films:
-    """Put the batches' numbers together."""
+    """Join the numbers of all batches."""
     reasons: dict[str, int] = {"": 0}
     label_sets: dict[Labels, int] = {}
     genre_sets: dict[Genres, int] = {}
@@ -204,8 +204,8 @@ def reject_repeated(films: Films) -> None:
     """Keep the first of the rows with one title and plot, with the genres of all of them."""
     usable = films.usable
     usable = usable[films.keys[usable, 2] != 0]
-    both = films.keys[usable, 1] * np.uint64(3) ^ films.keys[usable, 2]
-    _, first, inverse = np.unique(both, return_index=True, return_inverse=True)
+    title_and_plot = films.keys[usable, 1] * np.uint64(3) ^ films.keys[usable, 2]
+    _, first, inverse = np.unique(title_and_plot, return_index=True, return_inverse=True)
     original = usable[first[inverse]]
     repeated = original != usable
     united: dict[int, set[str]] = {}
@@ -233,7 +233,7 @@ def find_groups(films: Films) -> tuple[np.ndarray, int]:
     """
     rows = films.usable
     keys, source = films.keys[rows], films.source[rows].astype(np.uint64)
-    pairs = nearly_equal_pairs(films.bands[rows], lambda asked: films.cells(rows[asked], "plot"))
+    pairs = nearly_equal_pairs(films.bands[rows], lambda part: films.cells(rows[part], "plot"))
     same_plot = same_film_groups([keys[:, 2]], pairs)
     conflicts = _unite_genres(films, rows, same_plot)
     by_source = keys[:, 0] ^ (source * np.uint64(0x9E3779B97F4A7C15))

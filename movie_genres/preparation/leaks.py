@@ -1,23 +1,61 @@
-"""How often a text tells its genre by name: per field, on the first films of the sources."""
+"""How often the fields of a text name the film's genres, and which fields make up the text."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from movie_genres.preparation.fields import named_genres
+from movie_genres.preparation.fields import TextFields, named_genres
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases, GenreReader
-from movie_genres.reading.sources import Source
+from movie_genres.reading.sources import Source, with_text_fields
 
 SAMPLE = 2000
-"""Films looked at, evenly over the first rows of all sources."""
+"""Films that are searched, evenly spread over the first rows of all sources."""
+
+
+def choose_fields(
+    sources: list[Source],
+    names: Sequence[str] | None,
+    aliases: GenreAliases,
+    *,
+    min_count: int,
+    most_leaks: float | None,
+    masked: bool,
+) -> tuple[list[Source], TextFields, dict[str, float]]:
+    """Choose the composition of the text.
+
+    Args:
+        sources: Where the fields are.
+        names: Columns in their order; None: title and plot.
+        aliases: The table of genres.
+        min_count: Rarer labels do not become genres.
+        most_leaks: A field other than title and plot is left out if it names one of the film's own
+            genres in a larger share of the films; None: no field is.
+        masked: Whether names of genres are masked in the text.
+
+    Returns:
+        The sources with the columns of the fields, the composition, and `leak_shares` of all
+        fields in `names`.
+
+    Raises:
+        InputError: As `with_text_fields`.
+    """
+    fields: tuple[str, ...] = (TITLE, PLOT)
+    if names:
+        fields, sources = with_text_fields(sources, names)
+    genre_names = names_of_genres(sources, aliases, min_count)
+    leaks = leak_shares(sources, fields, aliases, genre_names)
+    if names and most_leaks is not None:
+        kept = [f for f in fields if f in (TITLE, PLOT) or leaks[f] <= most_leaks]
+        fields, sources = with_text_fields(sources, kept)
+    return sources, TextFields(fields, genre_names if masked else ()), leaks
 
 
 def names_of_genres(
     sources: Sequence[Source], aliases: GenreAliases, min_count: int
 ) -> tuple[str, ...]:
-    """Names that tell a genre: those of the table, and labels that it does not list.
+    """Names of genres: those of the table, and labels that it does not list.
 
     Args:
         sources: Where labels are looked for, in the first rows.
@@ -37,17 +75,17 @@ def leak_shares(
     sources: Sequence[Source],
     names: Sequence[str],
     aliases: GenreAliases,
-    known: tuple[str, ...],
+    genre_names: tuple[str, ...],
 ) -> dict[str, float]:
     """Share of the films whose field names one of their own genres, by field, in [0, 1].
 
-    Films without a genre or with a blank field do not count. Texts are taken as they are read.
+    Films without a genre or with an empty field do not count. Texts are not cleaned.
 
     Args:
         sources: Where the films are.
-        names: Of the fields.
+        names: The fields.
         aliases: The table of genres.
-        known: As `names_of_genres` gives them.
+        genre_names: As `names_of_genres` gives them.
     """
     named = dict.fromkeys(names, 0)
     filled = dict.fromkeys(names, 0)
@@ -62,5 +100,5 @@ def leak_shares(
             texts = source.head[column][::step] if column else ()
             for text, own in zip(texts, genres, strict=False):
                 filled[name] += bool(own and text.strip())
-                named[name] += bool(own and own & named_genres(text, known))
+                named[name] += bool(own and own & named_genres(text, genre_names))
     return {name: named[name] / filled[name] if filled[name] else 0.0 for name in names}

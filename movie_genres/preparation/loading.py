@@ -42,7 +42,7 @@ class Prepared:
         return list(self.splits[split]["text"])
 
     def plots(self, split: str) -> list[str]:
-        """What the model reads of a film whose plot is all that is known of it."""
+        """What the model reads if only the plot of a film is given."""
         rows, fields = self.splits[split], self.fields
         if "plot" in rows.column_names:
             return [fields.compose({PLOT: plot}) for plot in rows["plot"]]
@@ -94,14 +94,14 @@ def _check_split(folder: Path, split: str, rows: Dataset, n_labels: int) -> None
     if absent:
         raise InputError(f"{folder}: {split} lacks the column(s) {', '.join(sorted(absent))}")
     if len(rows) < 2:
-        raise InputError(f"{folder}: {split} has {len(rows)} film(s), too few to judge by")
+        raise InputError(f"{folder}: {split} has {len(rows)} film(s), too few to evaluate on")
     if {len(row) for row in rows["labels"]} != {n_labels}:
         raise InputError(f"{folder}: {split} does not have {n_labels} labels in every row")
     labels = np.asarray(rows["labels"], dtype=np.float32)
     if not (np.isin(labels, (0, 1)) | np.isnan(labels)).all():
         raise InputError(f"{folder}: {split} has labels other than 0, 1 and NaN (unknown)")
     if np.isnan(labels).all():
-        raise InputError(f"{folder}: {split} has no known label at all; nothing can be judged")
+        raise InputError(f"{folder}: {split} has no known label at all; nothing can be evaluated")
 
 
 def notes_on_genres(prepared: Prepared) -> list[str]:

@@ -1,24 +1,35 @@
-"""Films and their splits -> the files of a prepared folder, shard after shard."""
+"""The files of a prepared folder: the folder itself, and the splits, shard after shard."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movie_genres.errors import InputError
+from movie_genres.files import replace_folder, write_json
+from movie_genres.preparation.dataset_card import render_dataset_card
+from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import RARE, Films, read_shard
+from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import SPLITS
+from movie_genres.reading.sources import Source
 
 _REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
-"""Columns that a dictionary shortens; for the others, to try one takes half of the time."""
+"""Columns that a dictionary shortens; trying one for the others takes half of the time."""
 _REJECTED_COLUMNS = ("row", "id", "title", "reason", "detail")
 _SHARDS = 8
 """Shards that are written together, as one row group."""
@@ -35,13 +46,48 @@ _FEATURES: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
 }
 
 
+def check_output_dir(folder: Path) -> None:
+    """Raises: InputError: If `folder` holds anything but an earlier prepared dataset."""
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    files = ("labels.json", "report.json", "rejected.csv")
+    if not empty and not all((folder / name).is_file() for name in files):
+        raise InputError(f"--output-dir {folder} exists and holds something else; name another")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that replaces `folder` at the end, and is removed after an error.
+
+    What a killed process has left behind is removed first.
+    """
+    folder = folder.resolve()
+    new_parents = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for path in folder.parent.iterdir():
+        left = re.fullmatch(rf"\.{re.escape(folder.name)}-(\d+)-\w+", path.name)
+        # In a container, a process and the one killed before it often have the same number.
+        if left and (int(left[1]) == os.getpid() or not psutil.pid_exists(int(left[1]))):
+            shutil.rmtree(path, ignore_errors=True)
+    prefix = f".{folder.name}-{os.getpid()}-"
+    new = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        yield new
+        new.chmod(0o755)  # mkdtemp makes it private to this user
+        replace_folder(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        for parent in new_parents:
+            parent.rmdir()
+        raise
+
+
 def parquet_schema(*more: str) -> pa.Schema:
     """Columns of the splits, with what `datasets` writes about them into a Parquet file.
 
     Args:
-        more: Names of columns of strings behind them: `source`, `plot`.
+        more: Further columns of strings: `source`, `plot`.
 
-    Written out here because `datasets` takes half a second to import.
+    Written out, because `datasets` takes half a second to import.
     """
     features = _FEATURES | dict.fromkeys(more, (pa.string(), _STRING))
     described = {name: feature for name, (_, feature) in features.items()}
@@ -49,35 +95,43 @@ def parquet_schema(*more: str) -> pa.Schema:
     return pa.schema([(name, kind) for name, (kind, _) in features.items()], metadata=metadata)
 
 
-def write_splits(
+def write_prepared(
+    folder: Path, selected: Selection, sources: Sequence[Source], report: Mapping[str, Any]
+) -> None:
+    """Write the splits, rejected.csv, labels.json, report.json and README.md into `folder`."""
+    (folder / "data").mkdir()
+    fields = TextFields.from_json(report["text_fields"], "the report")
+    names = [source.name for source in sources]
+    with_plots = not fields.is_title_and_plot
+    _write_splits(folder / "data", selected, names, with_plots=with_plots)
+    write_json(folder / "labels.json", selected.labels)
+    write_json(folder / "report.json", report)
+    (folder / "README.md").write_text(render_dataset_card(report), encoding="utf-8")
+
+
+def _write_splits(
     folder: Path,
-    films: Films,
-    split: np.ndarray,
-    labels: Sequence[str],
+    selected: Selection,
     source_names: Sequence[str],
-    used: np.ndarray | None = None,
     *,
-    with_plots: bool = False,
+    with_plots: bool,
 ) -> None:
     """Write `{split}-00000-of-00001.parquet` for each split, and rejected.csv beside `folder`.
 
     Args:
         folder: Where the Parquet files go.
-        films: All rows.
-        split: Index into `SPLITS` of each row, -1 for rejected ones.
-        labels: Genre names in the order of the column `labels`.
+        selected: All rows.
         source_names: Of `films.source`; with more than one they become the column `source`.
-        used: Which source uses which genre, (n_sources, n_labels): a genre that none of a film's
-            sources ever uses is unknown for it (NaN), unless it is known to have it. None: it is
-            absent.
         with_plots: Write the column `plot` too, the plot alone: where `text` is more than title and
             plot.
     """
     with_source = len(source_names) > 1
     schema = parquet_schema(*["source"] * with_source, *["plot"] * with_plots)
-    y = films.multi_hot(np.arange(len(films)), labels).astype(np.float32)
-    if used is not None:
-        y[~films.known(used) & (y == 0)] = np.nan
+    films, split = selected.films, selected.split
+    y = films.multi_hot(np.arange(len(films)), selected.labels).astype(np.float32)
+    if selected.used is not None:
+        # A genre that none of a film's sources ever uses, and that it is not known to have.
+        y[~films.known(selected.used) & (y == 0)] = np.nan
     genres = pa.array(films.genre_sets, pa.list_(pa.string()))
     with (
         _split_files(folder, schema) as write,
@@ -93,11 +147,11 @@ def write_splits(
             for number in range(len(SPLITS)):
                 inside = np.flatnonzero(part == number)
                 rows = inside + start
-                made = {"genres": genres.take(films.genres[rows]), "labels": _lists(y[rows])}
+                computed = {"genres": genres.take(films.genres[rows]), "labels": _lists(y[rows])}
                 if with_source:
-                    made["source"] = pa.array(source_names).take(films.source[rows])
-                copied = [name for name in schema.names if name not in made]
-                columns = made | {name: shard[name].take(inside) for name in copied}
+                    computed["source"] = pa.array(source_names).take(films.source[rows])
+                copied = [name for name in schema.names if name not in computed]
+                columns = computed | {name: shard[name].take(inside) for name in copied}
                 tables.append(pa.table(columns, schema=schema))
             write(tables)
             lines.writerows(_rejected(films, shard, start, part, source_names))
@@ -156,7 +210,7 @@ def _rejected(
 
 
 def _line(source_names: Sequence[str], source: str, cells: Sequence[object]) -> list[object]:
-    """A line of rejected.csv, which names the source where there are several."""
+    """A line of rejected.csv, which begins with the source if there are several."""
     return [source, *cells] if len(source_names) > 1 else [*cells]
 
 

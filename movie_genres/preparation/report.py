@@ -1,11 +1,10 @@
-"""What was read, kept and dropped: report.json of a prepared dataset, and what is odd about it."""
+"""report.json of a prepared dataset: what was read, kept and dropped; and notes about the data."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,82 +14,82 @@ from movie_genres.defaults import encoder_tokenizer
 from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import REPEATED, Films
+from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.sources import Source
 
 MAX_LENGTH = 256
-"""The default cut of finetune.py, in tokens."""
+"""The default --max-length of finetune.py, in tokens."""
 _SHOWN = 10
 _MANY = 0.2
-"""Share of the rows from which a loss is worth a word."""
+"""Share of rejected rows from which a note says so."""
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
-"""Texts whose tokens are counted, evenly over the kept ones."""
+"""Texts whose tokens are counted, evenly spread over the kept ones."""
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """Everything that a report is made from.
-
-    `split` is the index into `SPLITS` of each row, -1 for rejected ones; `groups` the film of each
-    row; `label_conflicts` the plots whose rows had different genres.
-    """
-
-    films: Films
-    split: np.ndarray
-    groups: np.ndarray
-    sources: Sequence[Source]
-    fields: TextFields
-    leaks: Mapping[str, float]
-    label_conflicts: int
-    below_min_count: Mapping[str, int]
-    settings: Mapping[str, Any]
-
-
-def build_report(made: Preparation) -> dict[str, Any]:
+def build_report(
+    selected: Selection,
+    sources: Sequence[Source],
+    *,
+    fields: TextFields,
+    leaks: Mapping[str, float],
+    aliases_sha256: str,
+) -> dict[str, Any]:
     """The content of report.json.
+
+    Args:
+        selected: All rows.
+        sources: Where they are from.
+        fields: The composition of the text.
+        leaks: As `leak_shares` gives them.
+        aliases_sha256: Of the alias table.
 
     Raises:
         AssertionError: If a row is neither kept nor rejected: a defect of this project.
     """
-    films = made.films
+    films = selected.films
     kept = films.usable
     rejected = films.rejected()
     per_film = np.array([len(genres) for genres in films.genre_sets])[films.genres[kept]]
-    assert len(films) == len(kept) + rejected.total() == len(kept) + (made.split < 0).sum()
+    assert len(films) == len(kept) + rejected.total() == len(kept) + (selected.split < 0).sum()
     return {
         "read": len(films),
         "kept": len(kept),
         "rejected": dict(rejected.most_common()),
         "rejected_share": rejected.total() / len(films),
-        "splits": {name: int((made.split == i).sum()) for i, name in enumerate(SPLITS)},
-        "genres": _genres(made, kept),
+        "splits": {name: int((selected.split == i).sum()) for i, name in enumerate(SPLITS)},
+        "genres": _genres(selected, kept),
         "labels_per_row": float(per_film.mean()),
         "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
         "lengths": _percentiles(films.words[kept]),
         "tokens": _tokens(films, kept),
         "cleaning": dict(films.rules.most_common()),
-        "duplicates": _duplicates(made, kept),
-        "text_fields": made.fields.to_json(),
-        "genre_named_in": {name: round(share, 4) for name, share in made.leaks.items()},
-        "unreadable": [f"{made.sources[i].name}, {words}" for i, words in films.defects],
-        "notes": [note for source in made.sources for note in source.table.notes],
-        "genre_format": " and ".join(dict.fromkeys(str(s.genre_format) for s in made.sources)),
-        **made.settings,
-        "source": _source(made.sources),
+        "duplicates": _duplicates(selected, kept),
+        "text_fields": fields.to_json(),
+        "genre_named_in": {name: round(share, 4) for name, share in leaks.items()},
+        "unreadable": [f"{sources[i].name}, {words}" for i, words in films.defects],
+        "notes": [note for source in sources for note in source.table.notes],
+        "genre_format": " and ".join(dict.fromkeys(str(s.genre_format) for s in sources)),
+        "min_genre_count": selected.min_genre_count,
+        "seed": selected.seed,
+        "train_only": selected.n_train_only,
+        "aliases_sha256": aliases_sha256,
+        **_unknown_genres(selected, sources),
+        "source": _source(sources),
         "sources": [
             _source([source]) | {"read": int((films.source == number).sum()),
                                  "kept": int((films.source[kept] == number).sum())}
-            for number, source in enumerate(made.sources)
+            for number, source in enumerate(sources)
         ],
     }  # fmt: skip
 
 
-def _genres(made: Preparation, kept: np.ndarray) -> dict[str, Any]:
-    films = made.films
+def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
+    films = selected.films
     counts = dict(films.genre_counts(kept).most_common())
     per_split = {
-        name: films.genre_counts(np.flatnonzero(made.split == number))
+        name: films.genre_counts(np.flatnonzero(selected.split == number))
         for number, name in enumerate(SPLITS)
     }
     sets = films.multi_hot_sets(list(counts)).astype(np.int64)
@@ -98,12 +97,25 @@ def _genres(made: Preparation, kept: np.ndarray) -> dict[str, Any]:
     return {
         "kept": counts,
         "per_split": {name: {g: found[g] for g in counts} for name, found in per_split.items()},
-        "both": (sets.T @ (sets * films_of_set[:, None])).tolist(),
-        "below_min_count": dict(made.below_min_count),
+        "cooccurrence": (sets.T @ (sets * films_of_set[:, None])).tolist(),
+        "below_min_count": dict(selected.below_min_count),
         "raw": films.label_counts("raw"),
         "dropped": films.label_counts("dropped"),
         "unlisted": films.label_counts("unlisted"),
     }
+
+
+def _unknown_genres(
+    selected: Selection, sources: Sequence[Source]
+) -> dict[str, dict[str, list[str]]]:
+    """By source, the genres that it never uses, if these are unknown for its films."""
+    if selected.used is None:
+        return {}
+    by_source = {
+        source.name: [selected.labels[label] for label in np.flatnonzero(~used)]
+        for source, used in zip(sources, selected.used, strict=True)
+    }
+    return {"unknown_genres": by_source}
 
 
 def _percentiles(values: np.ndarray | Sequence[int]) -> dict[str, int]:
@@ -130,9 +142,9 @@ def _tokens(films: Films, kept: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _duplicates(made: Preparation, kept: np.ndarray) -> dict[str, int]:
-    films = made.films
-    group = in_order(made.groups[kept])
+def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, int]:
+    films = selected.films
+    group = in_order(selected.groups[kept])
     sizes = np.bincount(group)
     first_source = np.zeros(len(sizes), dtype=np.int64)
     first_source[group[::-1]] = films.source[kept][::-1]
@@ -142,7 +154,7 @@ def _duplicates(made: Preparation, kept: np.ndarray) -> dict[str, int]:
         "groups_of_several_rows": int((sizes > 1).sum()),
         "rows_in_such_groups": int(sizes[sizes > 1].sum()),
         "groups_across_sources": len(across),
-        "plots_with_different_genres": made.label_conflicts,
+        "plots_with_different_genres": selected.label_conflicts,
     }
 
 
@@ -161,7 +173,7 @@ def _source(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def suspicions(report: Mapping[str, Any]) -> list[str]:
-    """Things about the data that a user should know before training, one sentence each."""
+    """What a user should know about the data before training; one sentence each."""
     return [
         *report["notes"],
         *_unreadable(report),
@@ -213,19 +225,19 @@ def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
         )
     if any(label.casefold().startswith(("and ", "& ")) for label in unlisted):
         found.append(
-            "some labels look like pieces of one that holds the separator: --known-genres, or a "
-            "line in the alias table, keeps it whole"
+            "some labels look like pieces of one that contains the separator: name it with "
+            "--known-genres or in the alias table to keep it whole"
         )
-    return [*found, *_inseparable(list(genres["kept"]), np.array(genres["both"]))]
+    return [*found, *_inseparable(list(genres["kept"]), np.array(genres["cooccurrence"]))]
 
 
-def _inseparable(names: Sequence[str], both: np.ndarray) -> list[str]:
-    """Genres that are never given one without the other, so that no model can tell them apart."""
-    alone = both.diagonal()
-    same = np.triu((both == alone[:, None]) & (both == alone[None, :]), 1)
+def _inseparable(names: Sequence[str], cooccurrence: np.ndarray) -> list[str]:
+    """Pairs of genres that only occur together, which no model can distinguish."""
+    films = cooccurrence.diagonal()
+    same = (cooccurrence == films[:, None]) & (cooccurrence == films[None, :])
     return [
-        f"'{names[a]}' and '{names[b]}' always stand together: for a model they are one genre"
-        for a, b in np.argwhere(same).tolist()
+        f"'{names[a]}' and '{names[b]}' always occur together: for a model they are one genre"
+        for a, b in np.argwhere(np.triu(same, 1)).tolist()
     ]
 
 
@@ -245,7 +257,7 @@ def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
     conflicts = report["duplicates"]["plots_with_different_genres"]
     if conflicts:
         found.append(
-            f"{conflicts:,} plot(s) stand in several rows with different genres: each of these "
+            f"{conflicts:,} plot(s) are in several rows with different genres: each of these "
             "rows got the genres of all of them"
         )
     return found
@@ -256,7 +268,7 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
     longer = report["tokens"]["longer_than"][str(MAX_LENGTH)]
     if longer > 0.1:
         found.append(
-            f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be cut there "
+            f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be truncated "
             "(finetune.py --max-length)"
         )
     text = report["text_fields"]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MIN_WORDS = 3
-"""A plot of fewer words says nothing a model could use."""
+"""A plot of fewer words holds nothing that a model could use."""
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>")
 _URL = re.compile(r"https?://\S+")
@@ -27,8 +27,8 @@ _FOOTNOTE = re.compile(r"\[(?:\d{1,3}|citation needed|note \d+)\]", re.IGNORECAS
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _MORE_LINK = re.compile(r"See full (?:summary|synopsis)\s*(?:»|>>)?\s*$")
 _EMPTY_BRACKETS = re.compile(r"\(\s*[,;]?\s*\)")
-_BLANK_BEFORE_SIGN = re.compile(r"\s+([,.;:!?])(?=\s|$)")
-_BLANKS = re.compile(r"\s+")
+_SPACE_BEFORE_MARK = re.compile(r"\s+([,.;:!?])(?=\s|$)")
+_WHITESPACE = re.compile(r"\s+")
 _PASSES = 8  # what one pass uncovers ("&amp;amp;lt;", brackets in brackets) the next removes
 
 # In order: entities are resolved before these, since an escaped tag ("&lt;i&gt;") is a tag as well.
@@ -42,24 +42,24 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("invisible characters", lambda text: _INVISIBLE.sub(" ", text)),
     ("'See full summary'", lambda text: _MORE_LINK.sub("", text)),
     ("empty brackets", lambda text: _EMPTY_BRACKETS.sub(" ", text)),
-    ("blanks", lambda text: _BLANK_BEFORE_SIGN.sub(r"\1", _BLANKS.sub(" ", text))),
+    ("whitespace", lambda text: _SPACE_BEFORE_MARK.sub(r"\1", _WHITESPACE.sub(" ", text))),
 )
 
-# Most texts need no cleaning: those of printable ASCII, with a few accents, without the signs that
-# begin a rule's match. Arrow recognises them a column at a time, a hundred times faster than the
+# Most texts need no cleaning: printable ASCII and a few accents, without the characters at which a
+# rule's match begins. Arrow recognises them a column at a time, a hundred times faster than the
 # rules are applied.
 _ACCENTED = "ßàáâäåæçèéêëìíîïñòóôöøùúûüý"
 _SUSPICIOUS = r" [ ,.;:!?]|http|\([),; ]|See full"
-# Between ASCII signs such a letter is no mojibake: that takes two signs beyond ASCII in a row.
+# Between ASCII characters such a letter is no mojibake, which has two others in a row.
 _MAYBE_UNCLEAN = re.compile(
     rf"[^ -~{_ACCENTED}]|[{_ACCENTED}][^ -~]|[&<\[\]{{}}]|^ | $|{_SUSPICIOUS}"
 )
-"""Stands in every text that cleaning can change, and in few others; means the same to Arrow."""
-_SIGN_OF_A_RULE = re.compile(rf"[<\[\]{{}}]|\s(?<! )|\(\s|{_INVISIBLE.pattern}|{_SUSPICIOUS}")
-"""Stands in every text that a rule can change, and in few others."""
+"""Matches every text that cleaning can change, and few others; in Arrow too."""
+_MAYBE_A_RULE = re.compile(rf"[<\[\]{{}}]|\s(?<! )|\(\s|{_INVISIBLE.pattern}|{_SUSPICIOUS}")
+"""Matches every text that a rule can change, and few others."""
 _LONGEST_PLACEHOLDER = 60
 
-# Whole texts that databases show where there is no plot.
+# Whole texts that databases show instead of a plot.
 _PLACEHOLDERS = frozenset(
     (
         "add a plot",
@@ -90,18 +90,18 @@ _PLACEHOLDERS = frozenset(
 
 
 def clean_text(text: str) -> str:
-    """Plain text in one line: no mojibake, entities, tags, wiki remnants, links or odd blanks.
+    """Plain text in one line: no mojibake, entities, tags, wiki remnants, links or odd whitespace.
 
     Cleaning what is clean changes nothing.
     """
-    return clean_and_tell(text)[0]
+    return clean_and_list_rules(text)[0]
 
 
 def clean_texts(texts: Sequence[str], rules: Counter[str]) -> list[str]:
     """`clean_text` of each text; the rules that changed one are counted in `rules`."""
     cleaned = list(texts)
     for row in _maybe_unclean(cleaned):
-        cleaned[row], applied = clean_and_tell(cleaned[row])
+        cleaned[row], applied = clean_and_list_rules(cleaned[row])
         rules.update(applied)
     return cleaned
 
@@ -115,7 +115,7 @@ def _maybe_unclean(texts: list[str]) -> Iterable[int]:
     return np.flatnonzero(pc.match_substring_regex(column, _MAYBE_UNCLEAN.pattern)).tolist()
 
 
-def clean_and_tell(text: str) -> tuple[str, list[str]]:
+def clean_and_list_rules(text: str) -> tuple[str, list[str]]:
     """The clean text, and the names of the rules that changed it, sorted."""
     applied: set[str] = set()
     for _ in range(_PASSES):
@@ -132,14 +132,14 @@ def _clean_once(text: str, applied: set[str]) -> str:
     if fixed != text:
         applied.update(_repairs(text))
     text = fixed
-    if not _SIGN_OF_A_RULE.search(text):
+    if not _MAYBE_A_RULE.search(text):
         return text.strip()
     for name, rule in RULES:
         changed = rule(text)
         if changed != text:
             applied.add(name)
         text = changed
-    return _BLANKS.sub(" ", text).strip()
+    return _WHITESPACE.sub(" ", text).strip()
 
 
 def _repairs(text: str) -> set[str]:
@@ -148,7 +148,7 @@ def _repairs(text: str) -> set[str]:
     found = {"HTML entities"} if unescaped != text else set()
     if ftfy.fix_encoding(unescaped) != unescaped:
         found.add("mojibake")
-    return found or {"typographic signs"}
+    return found or {"typographic characters"}
 
 
 def plot_defect(plot: str, min_words: int = MIN_WORDS) -> str | None:
@@ -163,7 +163,7 @@ def plot_defect(plot: str, min_words: int = MIN_WORDS) -> str | None:
 
 
 def compose_text(title: str | None, plot: str) -> str:
-    """`"{title}. {plot}"`, what the model reads; the plot alone where there is no title.
+    """`"{title}. {plot}"`, what the model reads; the plot alone if there is no title.
 
     Both are expected clean (`clean_text`).
     """

@@ -1,7 +1,7 @@
-"""Films that only training sees: those of `--train-source`.
+"""Films of `--train-source`, which go to the train split alone.
 
-They change nothing but the train split. The list of genres, validation and test are row for row
-those of the same command without them, and no film that is held out comes in by this door.
+The list of genres, validation and test are row for row those of the same command without them, and
+no film of validation or test is added to train.
 """
 
 from __future__ import annotations
@@ -17,57 +17,55 @@ from movie_genres.preparation.duplicates import nearly_equal_pairs, same_film_gr
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.genres import GenreAliases
-from movie_genres.reading.sources import Asked, Source, read_sources
+from movie_genres.reading.sources import Source, SourceOptions, read_sources
 
-STANDS_IN_SOURCE = "its plot stands in --source"
+IN_SOURCE = "its plot is in --source"
 MAYBE_HELD_OUT = "has the id or title of a film of validation or test"
 OTHER_GENRES = "none of the genres of --source"
-_LATER = "of --train-source"
+_SET_ASIDE = "of --train-source"
 _TRAIN = SPLITS.index("train")
 
 
 def read_train_sources(
-    names: Sequence[str], asked: Asked, aliases: GenreAliases, folder: Path
+    names: Sequence[str], options: SourceOptions, aliases: GenreAliases, folder: Path
 ) -> list[Source]:
     """Open what `--train-source` names, as `read_sources` does."""
     folder.mkdir()
     return [
         replace(source, train_only=True, description=f"{source.description} (for training only)")
-        for source in read_sources(names, asked, aliases, folder)
+        for source in read_sources(names, options, aliases, folder)
     ]
 
 
 def hold_back(films: Films, sources: Sequence[Source]) -> np.ndarray:
-    """Take the usable films of sources for training out until `admit`; their row numbers."""
+    """Set the usable films of `--train-source` aside until `admit`; their row numbers."""
     usable = films.usable
-    later = np.array([source.train_only for source in sources])
-    rows = usable[later[films.source[usable]]]
-    films.reject(rows, _LATER)
+    train_only = np.array([source.train_only for source in sources])
+    rows = usable[train_only[films.source[usable]]]
+    films.reject(rows, _SET_ASIDE)
     return rows
 
 
 def admit(
     films: Films, rows: np.ndarray, split: np.ndarray, groups: np.ndarray, labels: Sequence[str]
 ) -> int:
-    """Let rows that were held back into train, but for what is known or held out already.
+    """Add rows that were held back to train, except films that are in `--source` already.
 
-    Without any, nothing is done.
-
-    By an equal or nearly equal plot a film is known, whatever its split. An id or a title that it
-    shares with a film of validation or test is enough to refuse it: two films may have one title,
-    but to lose some is cheaper than to train on what is tested.
+    A film is rejected if its plot equals or nearly equals one in any split, or if it shares its id
+    or its title with a film of validation or test. Two films may have one title, but losing some
+    is cheaper than training on what is tested.
 
     Args:
         rows: What `hold_back` gave.
         split: Index into `SPLITS` of each row, -1 where it has none; filled in for `rows`.
         groups: Film of each row, -1 where it has none; filled in for `rows`.
-        labels: The genres of the others; further ones are left out.
+        labels: The genres of `--source`; others are left out.
 
     Returns:
-        How many films came in.
+        How many films were added.
 
     Raises:
-        InputError: If there were rows and none came in.
+        InputError: If there were rows and none was added.
     """
     if not len(rows):
         return 0
@@ -91,25 +89,27 @@ def admit(
     if not len(left):
         why = films.reasons[np.bincount(films.reason[rows]).argmax()]
         raise InputError(
-            f"--train-source adds no film: none of its {len(rows):,} usable rows came in; of most "
-            f"of them: {why}"
+            f"--train-source adds no film: none of its {len(rows):,} usable rows was added, most "
+            f"of them because: {why}"
         )
     return len(left)
 
 
 def _reject_known_plots(films: Films, rows: np.ndarray, split: np.ndarray) -> None:
-    """Reject rows whose plot, or one nearly equal, stands in a row with a split or before them."""
-    there = np.flatnonzero(split >= 0)
-    both = np.union1d(there, rows)
-    pairs = nearly_equal_pairs(films.bands[both], lambda asked: films.cells(both[asked], "plot"))
-    group = same_film_groups([films.keys[both, 2]], pairs)
-    known = np.isin(group, group[np.isin(both, there)]) & np.isin(both, rows)
-    films.reject(both[known], STANDS_IN_SOURCE)
-    new = np.flatnonzero(~np.isin(group, group[np.isin(both, there)]))
+    """Reject rows whose plot equals or nearly equals one of a split or of an earlier row."""
+    in_split = np.flatnonzero(split >= 0)
+    compared = np.union1d(in_split, rows)
+    pairs = nearly_equal_pairs(
+        films.bands[compared], lambda part: films.cells(compared[part], "plot")
+    )
+    group = same_film_groups([films.keys[compared, 2]], pairs)
+    is_known = np.isin(group, group[np.isin(compared, in_split)])
+    films.reject(compared[is_known & np.isin(compared, rows)], IN_SOURCE)
+    new = np.flatnonzero(~is_known)
     _, first, inverse = np.unique(group[new], return_index=True, return_inverse=True)
     original = new[first[inverse]]
     repeated = original != new
     films.repeats.update(
-        zip(both[new[repeated]].tolist(), both[original[repeated]].tolist(), strict=True)
+        zip(compared[new[repeated]].tolist(), compared[original[repeated]].tolist(), strict=True)
     )
-    films.reject(both[new[repeated]], REPEATED)
+    films.reject(compared[new[repeated]], REPEATED)

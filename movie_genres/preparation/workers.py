@@ -1,4 +1,4 @@
-"""The processes that work for a command and end with it, whatever ends it."""
+"""Worker processes, which end with the command however it ends."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 
-class Here(Executor):
-    """Does everything at once, in this process."""
+class InProcess(Executor):
+    """Does each task at once, in this process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -29,17 +29,17 @@ class Here(Executor):
 def start_workers(
     num_proc: int, initializer: Callable[..., object], *arguments: Any
 ) -> Iterator[Executor]:
-    """Processes that have called `initializer`; for `num_proc` 1, this one.
+    """Processes that have called `initializer`; for `num_proc` 1, this process.
 
     Raises:
         OSError: If one of them was killed.
     """
     if num_proc == 1:
         initializer(*arguments)
-        yield Here()
+        yield InProcess()
         return
-    # What was imported is never garbage: neither this process nor those it forks need look through
-    # it again, or copy it by doing so.
+    # Imported modules are never garbage. Searching them for garbage would copy their pages into
+    # each forked process.
     gc.freeze()
     # Forked where that is safe: a spawned process would import the whole command again.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
@@ -67,6 +67,6 @@ def _start(initializer: Callable[..., object], arguments: tuple[Any, ...]) -> No
 
 
 def _end_with(parent: BaseProcess) -> None:
-    # A command that is killed ends nothing, and its workers would wait for ever.
+    # A killed command does not stop its workers, which would wait for ever.
     parent.join()
     os._exit(1)

@@ -1,6 +1,6 @@
-"""Gzipped and zipped files, expanded into a folder of ours.
+"""Gzipped and zipped files, expanded into a temporary folder.
 
-Nothing in an archive chooses where it is written, and nothing may grow without bound.
+No path in an archive decides where a file is written, and the expanded size is limited.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import IO
 from movie_genres.errors import InputError
 
 MOST_EXPANSION = 100
-"""A text rarely shrinks to a twentieth; what grows a hundredfold is no metadata."""
+"""Ratio of sizes: text rarely shrinks to a twentieth, so this is no metadata."""
 ALWAYS_ALLOWED = 64 * 2**20
-"""Bytes up to which the ratio does not matter."""
+"""Bytes up to which the ratio is not checked."""
 _BLOCK = 2**20
 _FOREIGN = {
     b"BZh": "a bzip2 file; expand it (bunzip2)",
@@ -34,9 +34,9 @@ _FOREIGN = {
     b"<html": "a web page, not what it links to; download the file itself",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run: git lfs pull",
 }
-"""What people give by mistake, by its first bytes, and the remedy."""
-_BESIDES = re.compile(r"^__MACOSX/|(?:^|/)(?:\.|readme|licen[cs]e)[^/]*$", re.IGNORECASE)
-"""What stands in archives besides data."""
+"""First bytes of files that are given by mistake, what these are, and the remedy."""
+_NO_DATA = re.compile(r"^__MACOSX/|(?:^|/)(?:\.|readme|licen[cs]e)[^/]*$", re.IGNORECASE)
+"""Files in archives that are no data."""
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
 
 
@@ -97,7 +97,7 @@ def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
                 )
         if any(member.filename == "[Content_Types].xml" for member in members):
             raise InputError(f"{path} is an Excel workbook; save it as CSV (UTF-8) and try again")
-        members = [m for m in members if not _BESIDES.search(m.filename)]
+        members = [m for m in members if not _NO_DATA.search(m.filename)]
         expanded = []
         for member in members:
             with archive.open(member) as content:

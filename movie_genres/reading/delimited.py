@@ -1,4 +1,4 @@
-"""CSV, TSV and ` ::: `-separated files: broken records are told apart, never the end of reading."""
+"""CSV, TSV and ` ::: `-separated files. A broken record is reported, and does not end reading."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ _TRIPLE_COLON_NAMES = {
 }
 _HEAD_BYTES = 2**16
 _HEAD_ROWS = 200
-_HABIT = 0.2
-"""Rows shorter than the header are how a file is written, not defects, if so many of them are."""
+_PADDED_SHARE = 0.2
+"""Share of the first rows. If more of them are shorter than the header, the writer leaves out empty
+cells at the end of a row, and they are added; otherwise a short row is a broken record."""
 _LONGEST_FIELD = 2**24
+"""Characters."""
 _SEP_LINE = re.compile("sep=(.)")
-"""A first line by which Excel is told the separator."""
+"""A first line that names the separator for Excel."""
 _LONGEST_NAME = 12
-"""Words of a cell of the first line from which it is a film's, and the file has no header."""
+"""Words of a column's name. If a cell of the first line has more, the file has no header."""
 _BARE_CR = re.compile(r"\r(?!\n)")
 _QUOTED_FIELD = re.compile(r'(?:^|\t)"[^\t]*"(?:\t|\r?\n|$)')
 
@@ -48,8 +50,8 @@ class DelimitedTable:
         self.notes = list(encoding.notes)
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES).decode(encoding.name, errors="replace")
-        # Where lines end with LF, a bare CR is a sign inside a text; only in files without any LF
-        # (very old Macs) does it end a line.
+        # Where lines end with LF, a bare CR is part of a text; only in files without any LF (very
+        # old Macs) does it end a line.
         self._newline = "\n" if "\n" in head or "\r" not in head else "\r"
         first = next((line for line in head.split(self._newline) if line.strip()), "")
         named = _SEP_LINE.fullmatch(first.strip("\r\ufeff"))
@@ -71,11 +73,11 @@ class DelimitedTable:
         check_names(path, self.columns)
         width = len(header)
         short = sum(length < width for length in lengths)
-        self._pads = bool(lengths) and short > _HABIT * len(lengths)
+        self._pads = bool(lengths) and short > _PADDED_SHARE * len(lengths)
         if self._pads:
             self.notes.append(
                 f"{short} of the first {len(lengths)} rows have fewer fields than the header: the "
-                "missing ones are taken as blank"
+                "missing ones are taken as empty"
             )
 
     def _head(self) -> tuple[list[str], list[int]]:
@@ -133,23 +135,23 @@ class DelimitedTable:
                     return
                 if lines.ended:
                     detail = f"line {start}: the file ends inside a quoted field"
-                    yield Malformed("cut inside quotes", detail), start
+                    yield Malformed("truncated inside quotes", detail), start
                     return
                 if row:
                     yield row, start
                 start = reader.line_num + 1 + self._skip
 
     def _is_record(self, line: str) -> bool:
-        """Whether a part of a line is a record by itself."""
+        """Whether a part of a line is a whole record."""
         row = next(csv.reader([line], **self._dialect), [])
         return 1 < len(self.columns) == len(row) and line.count('"') % 2 == 0
 
 
 class _Lines:
-    """Lines of a file, and whether more were asked for than it has.
+    """Lines of a file, and whether its end was reached.
 
-    A bare CR inside a line that LF ends is a blank of a text, unless what stands before and after
-    it are whole records: then some lines of the file end with CR.
+    A bare CR inside a line that ends with LF is whitespace of a text, unless the parts before and
+    after it are whole records: then some lines of the file end with CR.
     """
 
     def __init__(self, file: Iterator[str], is_record: Callable[[str], bool]) -> None:
@@ -165,7 +167,7 @@ class _Lines:
                 yield from (part.rstrip() + "\n" for part in parts) if whole else [" ".join(parts)]
             else:
                 yield line
-        # A record that is complete asks for no further line; the reader asks once at the end.
+        # The reader takes a further line only where a record is incomplete, or at the end.
         self.ended = True
 
 
@@ -184,8 +186,8 @@ class TripleColonTable:
         names = cells if self._has_header else _TRIPLE_COLON_NAMES.get(width)
         if names is None:
             raise InputError(
-                f"{path} has {width} fields separated by ':::'; known are ID ::: TITLE ::: GENRE "
-                "::: DESCRIPTION and the same without GENRE"
+                f"{path} has {width} fields separated by ':::'; expected are ID ::: TITLE ::: "
+                "GENRE ::: DESCRIPTION and the same without GENRE"
             )
         self.columns = names
 
@@ -204,7 +206,7 @@ class TripleColonTable:
 
 
 def picker(indices: Sequence[int]) -> itemgetter:
-    """Chooses these cells of a row, as a tuple also where it is one or none."""
+    """Picks these cells of a row, always as a tuple."""
     if len(indices) >= 2:
         return itemgetter(*indices)
     return itemgetter(slice(*(indices[0], indices[0] + 1) if indices else (0, 0)))

@@ -1,7 +1,7 @@
-"""In which encoding a text file is written, and how it is opened.
+"""Which encoding a text file has, and how it is opened.
 
-UTF-8 is the rule; UTF-16 and UTF-32 are known by their marks or their zeros; anything else is
-guessed from its bytes, and told, or refused where several encodings are as likely.
+UTF-8 is the rule; UTF-16 and UTF-32 are recognised by their byte order mark or their zeros; any
+other encoding is guessed from the bytes and reported, or refused where several are as likely.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ _CODECS = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
     *("koi8_r", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
 )
-"""What files are written in; cp932 is Shift JIS. More of them would only be mistaken for these."""
+"""Those that are guessed; cp932 is Shift JIS. Further ones would be mistaken for these."""
 _AS_CLEAN = 0.03
-"""Two guesses whose share of odd signs differs by no more are told apart by their letters alone."""
+"""If the shares of odd characters of two guesses differ by less, their letters decide."""
 _AS_LIKELY = 0.7
+"""A guess is a rival if its coherence is at least this share of the best one's."""
 _PIECE = re.compile(rb"[^,;|\t\r\n\"]*[\x80-\xff][^,;|\t\r\n\"]*")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
-_MOSTLY = 9
-"""So many signs beyond ASCII that are UTF-8, for each that is not, make a file damaged UTF-8: text
-in another encoding has hardly any that are, by chance."""
+_VALID_PER_DAMAGED = 9
+"""If a file has more valid UTF-8 characters beyond ASCII than this for each damaged one, it is
+damaged UTF-8: text in another encoding is hardly ever valid UTF-8 by chance."""
 _SHOWN_LINES = 5
 
 
@@ -48,22 +49,24 @@ class Encoding:
         return path.open(encoding=self.name, errors=self.errors, newline=newline)
 
 
-def choose_encoding(path: Path, asked: str | None = None, *, strict: bool = False) -> Encoding:
-    """The encoding of a text file: `asked`, or what its bytes say.
+def choose_encoding(path: Path, name: str | None = None, *, strict: bool = False) -> Encoding:
+    """The encoding of a text file: `name`, or what its bytes say.
 
     Raises:
-        InputError: If `asked` is no codec or does not fit, if nothing fits, or if `strict` and
+        InputError: If `name` is no codec or does not fit, if nothing fits, or if `strict` and
             some bytes of a UTF-8 file are damaged.
     """
-    if asked is not None:
+    if name is not None:
         try:
-            codecs.lookup(asked)
+            codecs.lookup(name)
         except LookupError:
-            raise InputError(f"--encoding {asked!r} is no encoding; utf-8 or cp1252, say") from None
-        bad = _first_bad_byte(path, asked)
+            raise InputError(
+                f"--encoding {name!r} is no encoding; known are utf-8, cp1252, ..."
+            ) from None
+        bad = _first_bad_byte(path, name)
         if bad is not None:
-            raise InputError(f"{path} is not in --encoding {asked} (byte {bad:,} does not fit)")
-        return Encoding(asked)
+            raise InputError(f"{path} is not in --encoding {name} (byte {bad:,} does not fit)")
+        return Encoding(name)
     encoding = _unicode_encoding(path)
     bad = _first_bad_byte(path, encoding)
     if bad is None:
@@ -71,11 +74,11 @@ def choose_encoding(path: Path, asked: str | None = None, *, strict: bool = Fals
     damaged = _damaged_lines(path) if encoding == "utf-8-sig" else []
     if damaged:
         shown = ", ".join(map(str, damaged[:_SHOWN_LINES]))
-        told = f"{path.name} is UTF-8 with damaged bytes in {len(damaged):,} line(s): {shown}"
-        told += ", ..." if len(damaged) > _SHOWN_LINES else ""
+        note = f"{path.name} is UTF-8 with damaged bytes in {len(damaged):,} line(s): {shown}"
+        note += ", ..." if len(damaged) > _SHOWN_LINES else ""
         if strict:
-            raise InputError(f"--strict: {told}; mend them, or name the --encoding")
-        return Encoding(encoding, (f"{told}; they were read as \ufffd",), "replace")
+            raise InputError(f"--strict: {note}; correct them, or set --encoding")
+        return Encoding(encoding, (f"{note}; they were read as \ufffd",), "replace")
     guesses = _guesses(path)
     if len(guesses) != 1 or _first_bad_byte(path, guesses[0]) is not None:
         raise InputError(
@@ -88,7 +91,7 @@ def choose_encoding(path: Path, asked: str | None = None, *, strict: bool = Fals
 
 
 def _damaged_lines(path: Path) -> list[int]:
-    """Lines of a UTF-8 file with bytes that are not UTF-8; none if it is no UTF-8 file."""
+    """Numbers of the lines of a UTF-8 file with damaged bytes; none if it is no UTF-8 file."""
     good = bad = 0
     lines = []
     with path.open("rb") as file:
@@ -102,11 +105,11 @@ def _damaged_lines(path: Path) -> list[int]:
             bad += damaged
             if damaged:
                 lines.append(number)
-    return lines if good > _MOSTLY * bad else []
+    return lines if good > _VALID_PER_DAMAGED * bad else []
 
 
 def _unicode_encoding(path: Path) -> str:
-    """UTF-16 or UTF-32 by their mark, or by the zeros that they make of a header; else UTF-8."""
+    """UTF-16 or UTF-32 by their byte order mark, or by the zeros in a header; otherwise UTF-8."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -133,8 +136,8 @@ def _guesses(path: Path) -> list[str]:
                 if len(sample) > _SAMPLE_BYTES:
                     break
     lengths = [len(run) for run in _BEYOND_ASCII.findall(sample)]
-    # A letter of Latin script stands alone among ASCII, and a few of them cannot tell its codecs
-    # apart; one is by far the commonest. Words of other scripts are beyond ASCII as a whole.
+    # In Latin script single letters are beyond ASCII, too few to distinguish its codecs; cp1252 is
+    # by far the commonest. In other scripts whole words are beyond ASCII.
     if 2 * lengths.count(1) > len(lengths) and _first_bad_byte(path, "cp1252") is None:
         return ["cp1252"]
     matches = charset_normalizer.from_bytes(bytes(sample), cp_isolation=list(_CODECS))
@@ -160,6 +163,6 @@ def _first_bad_byte(path: Path, encoding: str) -> int | None:
                 decoder.decode(block)
                 position += len(block)
             decoder.decode(b"", final=True)
-        except UnicodeError as error:  # UTF-16 without its mark is one without a place
+        except UnicodeError as error:  # for UTF-16 without its mark it has no `start`
             return position + getattr(error, "start", 0)
     return None

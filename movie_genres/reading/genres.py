@@ -1,4 +1,4 @@
-"""Genre strings in the formats people have, and the table that makes them canonical labels.
+"""Genre strings in their usual formats, and the table that maps them to canonical labels.
 
 Reads `data/genre_aliases.csv` (raw, genres, dropped_because); writes nothing.
 """
@@ -39,12 +39,12 @@ _SEPARATORS = {
     GenreFormat.SLASH: "/",
 }
 _SLIP = 0.05
-"""A sign in a smaller share of the rows with several genres does not decide the format."""
+"""A separator in a smaller share of the rows with several genres is taken for a slip."""
 _QUOTED_LABEL = re.compile(r'"([^"]*)"')
 
 
 def detect_genre_format(values: Iterable[str]) -> GenreFormat:
-    """Decide a column's format from its non-blank values: by what most of them look like."""
+    """Decide a column's format by what most of its values look like; empty ones do not count."""
     values = [value.strip() for value in values if value.strip()]
     half = len(values) / 2
     if sum(value[0] in "[{" for value in values) > half:
@@ -54,7 +54,9 @@ def detect_genre_format(values: Iterable[str]) -> GenreFormat:
     # "Arts|Crime, Law": a pipe is never part of a name, a comma may be. So the pipe decides before
     # the comma does, unless it is so rare that it is a slip. A slash is often part of a name
     # ("Action/Adventure"), so it decides last.
-    several = [value for value in values if any(sign in value for sign in _SEPARATORS.values())]
+    several = [
+        value for value in values if any(separator in value for separator in _SEPARATORS.values())
+    ]
     for genre_format in _SEPARATORS:
         rows = sum(_SEPARATORS[genre_format] in value for value in several)
         if rows and rows >= _SLIP * len(several):
@@ -65,7 +67,7 @@ def detect_genre_format(values: Iterable[str]) -> GenreFormat:
 def parse_genres(
     value: str, genre_format: GenreFormat, aliases: GenreAliases | None = None
 ) -> list[str]:
-    """Raw labels of one row, stripped, in their order, without blanks or repeats.
+    """Raw labels of one row, stripped, in their order, without empty ones or repeats.
 
     Args:
         value: The cell.
@@ -74,7 +76,7 @@ def parse_genres(
             ("Arts, Entertainment, and Culture").
 
     Raises:
-        ValueError: If the value is not of the format (a blank value is no labels, not an error).
+        ValueError: If the value is not of the format (an empty value is no labels, not an error).
     """
     value = value.strip()
     if not value:
@@ -99,7 +101,7 @@ def parse_genres(
 
 
 def _check_separators(labels: Iterable[str], aliases: GenreAliases) -> None:
-    """Raises: ValueError: If a label is several known genres that another sign separates."""
+    """Raises: ValueError: If a label is several known genres with another separator."""
     for label in labels:
         for separator in ("|", ";", ","):
             pieces = label.split(separator)
@@ -139,14 +141,14 @@ def _literal_labels(value: str) -> list[str]:
     labels: list[Any] = [i.get("name") if isinstance(i, Mapping) else i for i in parsed]
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"a genre without a name: {value[:80]!r}")
-    if any("\ud800" <= sign <= "\udfff" for label in labels for sign in label):
+    if any("\ud800" <= character <= "\udfff" for label in labels for character in label):
         raise ValueError(f"half a character in a genre's name: {value[:80]!r}")
     return labels
 
 
 @dataclass(frozen=True)
 class Canonical:
-    """What the alias table made of one row's raw labels."""
+    """One row's raw labels, mapped by the alias table."""
 
     genres: list[str]
     """Canonical labels, sorted."""
@@ -157,7 +159,7 @@ class Canonical:
 
 
 class GenreAliases:
-    """The alias table: raw label -> canonical labels, whatever the case and the blanks."""
+    """The alias table: raw label -> canonical labels, regardless of case and whitespace."""
 
     def __init__(self, table: Mapping[str, tuple[str, ...]]) -> None:
         self._table = {_key(raw): genres for raw, genres in table.items()}
@@ -170,7 +172,7 @@ class GenreAliases:
         return tuple(sorted({genre for genres in self._table.values() for genre in genres}))
 
     def most_separators(self, separator: str) -> int:
-        """How often the separator stands in one label of the table at most."""
+        """The most separators in one label of the table."""
         return max((label.count(separator) for label in self._table), default=0)
 
     def with_known(self, genres: Iterable[str]) -> GenreAliases:
@@ -230,11 +232,11 @@ class Labels(NamedTuple):
     dropped: tuple[str, ...]
     unlisted: tuple[str, ...]
     error: str = ""
-    """Why the cell could not be read; blank if it could."""
+    """Why the cell could not be read; empty if it could."""
 
 
 class GenreReader:
-    """Cells of one column -> labels. Equal cells are worked out once: there are few different."""
+    """Cells of one column -> labels. Equal cells are read once: few are different."""
 
     def __init__(self, genre_format: GenreFormat, aliases: GenreAliases) -> None:
         self.genre_format = genre_format

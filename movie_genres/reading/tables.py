@@ -31,7 +31,7 @@ _BATCH_ROWS = 2000
 
 
 def open_table(path: Path, encoding: str | None = None, *, strict: bool = False) -> Table:
-    """A data file as a table, by its suffix, and by its first bytes where that says nothing.
+    """A data file as a table, by its suffix, or by its first bytes.
 
     Raises:
         InputError: If the file is empty or cannot be read as what it is; if `strict`, also if
@@ -100,7 +100,7 @@ class JsonLinesTable(_ObjectTable):
         super().__init__()
 
     def _objects(self) -> Iterator[Any]:
-        # Only LF ends a line: U+2028 and the like may stand inside a JSON text.
+        # Only LF ends a line: a JSON text may contain U+2028 and the like.
         with self.encoding.open(self.path) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -154,7 +154,7 @@ class JsonTable(_ObjectTable):
 
 
 def _array_items(text: str, position: int) -> Iterator[Any]:
-    """Items of a JSON array, and one `Malformed` for the rest where it is cut or broken."""
+    """Items of a JSON array, and one `Malformed` for the rest where it is truncated or broken."""
     decoder = json.JSONDecoder()
     while True:
         position += len(text[position : position + 2**12]) - len(
@@ -166,7 +166,7 @@ def _array_items(text: str, position: int) -> Iterator[Any]:
             item, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, position) + 1
-            yield Malformed("cut or broken JSON", f"from line {line} on: {error}")
+            yield Malformed("truncated or broken JSON", f"from line {line} on: {error}")
             return
         yield item
 
@@ -205,12 +205,11 @@ class ParquetTable:
 class CmuTable:
     """The CMU Movie Summary Corpus as published: plots and metadata, joined by Wikipedia id.
 
-    Films that only one of the two files has are rows as well, with blanks.
+    Films that only one of the two files has are rows too, with empty cells.
     """
 
-    columns: list[str] = ["id", "title", "plot", "genres"]  # noqa: RUF012
-
     def __init__(self, plots: Path, metadata: Path) -> None:
+        self.columns = ["id", "title", "plot", "genres"]
         self._plots = plots, choose_encoding(plots)
         self._films: dict[str, tuple[str, str]] = {}
         encoding = choose_encoding(metadata)

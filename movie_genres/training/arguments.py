@@ -1,23 +1,31 @@
-"""Arguments of finetune.py. Their defaults are the recipe; benchmarks/RECIPE.md says why."""
+"""Arguments of finetune.py: flags, and recipe files of the same names.
+
+The defaults are the recipe of configs/recipes/minilm_cpu.yaml; docs/recipe.md says why.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
-from movie_genres.decisions.objectives import OBJECTIVES, RECALL_AT_PRECISION, find_objective
+from movie_genres.decisions.thresholds import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 from movie_genres.errors import InputError
 from movie_genres.model.devices import PRECISIONS, choose_precision, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
 from movie_genres.training.losses import CLASS_WEIGHTS
 
-KEEP_STATES = ("auto", "always", "never")
+CACHE_ACTIVATIONS = ("auto", "always", "never")
+_RECIPE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def _help(text: str, choices: Sequence[str] | None = None) -> dict[str, Any]:
@@ -35,12 +43,13 @@ class ProjectArguments:
     dataset_dir: str = field(
         default="data/prepared", metadata=_help("Folder that prepare_dataset.py wrote.")
     )
-    max_length: int = field(default=256, metadata=_help("Texts are cut after so many tokens."))
+    max_length: int = field(default=256, metadata=_help("Texts are truncated to this many tokens."))
     train_length: int = field(
         default=0,
         metadata=_help(
-            "Training, its evaluations and the probe cut texts after so many tokens instead; "
-            "0: the same. Reading more at use than in training is cheap and helps with long plots."
+            "Texts are truncated to this many tokens in training, its evaluations and the linear "
+            "probe; 0: to --max-length. To read more at use than in training is cheap and helps "
+            "with long plots."
         ),
     )
     class_weights: str = field(
@@ -54,39 +63,32 @@ class ProjectArguments:
     frozen_share: float = field(
         default=0.5,
         metadata=_help(
-            "Share of the layers, lowest first, that stay as they are together with the "
-            "embeddings, in [0, 1]; 0 trains everything."
+            "Share of the layers, lowest first, that are frozen together with the embeddings, in "
+            "[0, 1]; 0 trains everything."
         ),
     )
-    keep_states: str = field(
+    cache_activations: str = field(
         default="auto",
         metadata=_help(
-            "Compute once what the frozen layers give for each film and keep it in --output-dir "
-            "until the run is complete, instead of anew at every step; auto: on a CPU.",
-            KEEP_STATES,
-        ),
+            "Compute the activations of the frozen layers once for each film and keep them in "
+            "--output-dir until the run is complete, instead of computing them at every step; "
+            "auto: on a CPU.",
+            CACHE_ACTIVATIONS,
+        )
+        | {"aliases": ["--keep-states"]},
     )
     probe_c: float = field(
         default=0.3,
         metadata=_help(
-            "Inverse penalty of the logistic regressions that the head starts from; 0 starts it "
-            "at random."
-        ),
-    )
-    soft_labels: float = field(
-        default=0.0,
-        metadata=_help(
-            "Share of the training target, in [0, 1], that is the probability given by logistic "
-            "regressions on TF-IDF and on the untrained encoder's embeddings, which read whole "
-            "plots and were fitted without the film, instead of the label. It pays where plots "
-            "are longer than the cut."
+            "Inverse penalty of the linear probe (one logistic regression per genre) that the head "
+            "is initialised from; 0 initialises it at random."
         ),
     )
     soup: int = field(
         default=3,
         metadata=_help(
-            "How often to train from the same start, each time with another order of the films; "
-            "the weights are averaged, which scores like an ensemble. 1 trains once."
+            "Number of seed runs: trainings from one initialisation, each with another order of "
+            "the films, whose weights are averaged (a model soup). 1 trains once."
         ),
     )
     dropout: float = field(
@@ -98,7 +100,7 @@ class ProjectArguments:
         metadata=_help(
             f"What the thresholds are tuned for: {', '.join(OBJECTIVES)}, or "
             f"{RECALL_AT_PRECISION}P, the most recall with a precision of at least P in (0, 1]. "
-            "Those for the other objectives are kept for use as well."
+            "Thresholds for the other objectives are stored with the model as well."
         ),
     )
     never_empty: bool = field(
@@ -122,9 +124,17 @@ class ProjectArguments:
     )
 
     @property
-    def training_cut(self) -> int:
-        """Tokens after which training cuts texts."""
+    def tokens_in_training(self) -> int:
+        """Texts are truncated to this many tokens in training."""
         return self.train_length or self.max_length
+
+    def caches_activations(self, device: torch.device) -> bool:
+        """Whether to compute the activations of frozen layers once for each film."""
+        wanted = self.cache_activations == "always" or (
+            # A GPU computes them about as fast as a disk gives them.
+            self.cache_activations == "auto" and device.type == "cpu"
+        )
+        return wanted and not weights_are_sharded()
 
     def check(self) -> None:
         """Raises: InputError: If a number is out of its range."""
@@ -137,13 +147,11 @@ class ProjectArguments:
             )
         if not 0 <= self.frozen_share <= 1:
             raise InputError(f"--frozen-share {self.frozen_share} is not in [0, 1]")
-        if not 0 <= self.soft_labels <= 1:
-            raise InputError(f"--soft-labels {self.soft_labels} is not in [0, 1]")
         if self.soup < 1:
             raise InputError(f"--soup {self.soup} is less than 1")
         if self.soup > 1 and weights_are_sharded():
             raise InputError(
-                f"--soup {self.soup} averages whole weights, and FSDP or DeepSpeed divides them; "
+                f"--soup {self.soup} averages whole weights, and FSDP or DeepSpeed shards them; "
                 "give --soup 1"
             )
         if not 0 <= self.dropout < 1:
@@ -203,19 +211,30 @@ class FinetuneArguments(TrainingArguments):
         super().__post_init__()
 
 
+_SEE_HELP = "; see finetune.py --help"
+_KINDS: Any = (ProjectArguments, FinetuneArguments)
+
+
 def parse_finetune_args(
     argv: Sequence[str] | None,
 ) -> tuple[ProjectArguments, FinetuneArguments]:
-    """Parse the command line of finetune.py; flags take dashes or underscores.
+    """Parse the command line of finetune.py: an optional recipe file, then flags, which win.
+
+    Flags take dashes or underscores.
 
     Raises:
-        InputError: If a flag is unknown, a value out of range, or two of them contradict.
+        InputError: If a flag or a key of the recipe is unknown, a value is out of range, or two of
+            them contradict.
     """
-    kinds: Any = (ProjectArguments, FinetuneArguments)
-    parser = HfArgumentParser(kinds, description="Fine-tune an encoder; see README.md.")
-    namespace, unknown = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments and arguments[0].endswith(_RECIPE_SUFFIXES):
+        arguments = read_recipe(Path(arguments[0])) + arguments[1:]
+    parser = HfArgumentParser(_KINDS, description="Fine-tune an encoder; see README.md.")
+    namespace, unknown = parser.parse_known_args(arguments)
     if unknown:
-        raise InputError(f"unknown argument(s): {' '.join(unknown)}; see finetune.py --help")
+        nearest = _nearest(unknown[0].lstrip("-").split("=")[0])
+        hint = f"; did you mean --{nearest.replace('_', '-')}?" if nearest else ""
+        raise InputError(f"unknown argument(s): {' '.join(unknown)}{hint or _SEE_HELP}")
     if namespace.push_to_hub != (namespace.hub_model_id is not None):
         raise InputError("--push_to_hub and --hub_model_id you/name go together")
     for name in ("hub_strategy", "hub_always_push", "hub_revision"):
@@ -223,8 +242,8 @@ def parse_finetune_args(
             raise InputError(f"--{name} is not taken: what is uploaded is the finished run, once")
     if namespace.resume_from_checkpoint:
         raise InputError(
-            "--resume_from_checkpoint is not taken: the same command goes on by itself from the "
-            "last checkpoint in --output-dir"
+            "--resume_from_checkpoint is not taken: the same command resumes from the last "
+            "checkpoint in --output-dir by itself"
         )
     if namespace.label_smoothing_factor:
         raise InputError("--label_smoothing_factor is not taken: the loss here does not smooth")
@@ -256,6 +275,44 @@ def parse_finetune_args(
         return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         raise InputError(" ".join(str(error).split())) from None
+
+
+def read_recipe(path: Path) -> list[str]:
+    """The flags that a recipe file stands for: a mapping from their names to values.
+
+    Raises:
+        InputError: If the file cannot be read, is no such mapping, or has an unknown key.
+    """
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML as well
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"the recipe {path} cannot be read: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(recipe, dict):
+        raise InputError(f"the recipe {path} is no list of lines `flag_name: value`")
+    arguments = []
+    for key, value in recipe.items():
+        name = str(key).replace("-", "_")
+        if name not in _names():
+            nearest = _nearest(name)
+            hint = f"; did you mean {nearest!r}?" if nearest else _SEE_HELP
+            raise InputError(f"the recipe {path} has the unknown key {key!r}{hint}")
+        if value is None:
+            raise InputError(f"the recipe {path} gives {key} no value; leave it out, or give one")
+        values = value if isinstance(value, list) else [value]
+        texts = (json.dumps(v) if isinstance(v, dict) else str(v) for v in values)
+        arguments += [f"--{name}", *texts]
+    return arguments
+
+
+def _names() -> list[str]:
+    return [f.name for kind in _KINDS for f in dataclasses.fields(kind) if f.init]
+
+
+def _nearest(name: str) -> str | None:
+    """The flag that was probably meant."""
+    return next(iter(difflib.get_close_matches(name.replace("-", "_"), _names(), n=1)), None)
 
 
 def films_per_step(args: TrainingArguments) -> int:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from torch.utils.data import Sampler
-from transformers import PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
+from movie_genres.model.batching import PAD_TO_MULTIPLE_OF
+from movie_genres.model.cpu import cached_activations, collate_activations
+from movie_genres.preparation.loading import Prepared
 from movie_genres.training.losses import UNKNOWN
 
 _BATCHES_PER_POOL = 50
@@ -17,11 +23,62 @@ _BATCHES_PER_POOL = 50
 short enough to keep batches random."""
 
 
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a Trainer reads: tokenised films, or their cached activations, with `labels`."""
+
+    films: Mapping[str, Any]
+    """By split: train, and validation from long to short (less padding)."""
+    lengths: Mapping[str, np.ndarray]
+    """Number of tokens of each film, by split."""
+    collate: Callable[[Any], Any]
+    """Makes a padded batch of some of the films."""
+
+
+def tokenize_splits(
+    prepared: Prepared, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TrainingInputs:
+    """Tokenise the splits that training reads, truncated to `max_length` tokens."""
+    train, validation = (
+        tokenize(prepared.splits[split], tokenizer, max_length) for split in ("train", "validation")
+    )
+    validation = validation.select(np.argsort(-token_lengths(validation), kind="stable"))
+    # Padding to more than `max_length` might be more than the encoder has positions for.
+    multiple = PAD_TO_MULTIPLE_OF if max_length % PAD_TO_MULTIPLE_OF == 0 else None
+    films = {"train": train, "validation": validation}
+    return TrainingInputs(
+        films,
+        {split: token_lengths(rows) for split, rows in films.items()},
+        DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple),
+    )
+
+
+@contextmanager
+def cached_inputs(
+    inputs: TrainingInputs, model: PreTrainedModel, n_frozen: int, folder: Path, precision: str
+) -> Iterator[TrainingInputs]:
+    """The same films as cached activations, which the model reads while the context lasts.
+
+    `model.cpu.cached_activations` has the arguments. Where nothing can be cached, the inputs are
+    given as they are.
+    """
+    with cached_activations(
+        model,
+        inputs.films,
+        inputs.lengths,
+        inputs.collate,
+        n_frozen=n_frozen,
+        folder=folder,
+        precision=precision,
+    ) as films:
+        yield inputs if films is None else replace(inputs, films=films, collate=collate_activations)
+
+
 def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """What the model reads (`input_ids`, `attention_mask`, ...) and `labels`; no other column.
 
-    Texts are cut after `max_length` tokens and not padded; the collator pads each batch. Unknown
-    labels are marked `losses.UNKNOWN`.
+    Texts are truncated to `max_length` tokens and not padded. Unknown labels are marked
+    `losses.UNKNOWN`.
     """
     return rows.map(
         _tokenize_batch,
@@ -42,11 +99,6 @@ def _tokenize_batch(
 def token_lengths(tokenized: Dataset) -> np.ndarray:
     """Number of tokens of each row, shape (n_rows,)."""
     return np.array([len(ids) for ids in tokenized["input_ids"]], dtype=np.int64)
-
-
-def by_length(tokenized: Dataset) -> Dataset:
-    """Rows from long to short: less padding where the order does not matter."""
-    return tokenized.select(np.argsort(-token_lengths(tokenized), kind="stable"))
 
 
 class LengthGroupedSampler(Sampler[int]):
@@ -87,7 +139,7 @@ class LengthGroupedSampler(Sampler[int]):
             ]
         )
         batches = np.split(grouped, range(self.batch_size, len(grouped), self.batch_size))
-        # A short batch stays last, or all batches behind it would be cut elsewhere.
+        # A short batch stays last, or all batches behind it would begin elsewhere.
         full = len(batches) - (len(batches[-1]) < self.batch_size)
         for batch in [*rng.permutation(full), *range(full, len(batches))]:
             yield from batches[batch].tolist()

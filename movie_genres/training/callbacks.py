@@ -1,4 +1,4 @@
-"""What a person sees of a training: readable lines, and a file and a figure per evaluation."""
+"""What a person sees of a training: readable lines, a file and a figure for each evaluation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,43 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from transformers import ProgressCallback, TrainerCallback
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.integrations import TensorBoardCallback
 
 from movie_genres.evaluation.plots import plot_confusion_matrices
 from movie_genres.files import write_json
+from movie_genres.model.encoder import LoadedEncoder
+from movie_genres.preparation.loading import Prepared, notes_on_genres
 from movie_genres.progress import Pace
+from movie_genres.training.arguments import ProjectArguments, films_per_step
+
+
+def print_plan(
+    project: ProjectArguments,
+    args: TrainingArguments,
+    prepared: Prepared,
+    loaded: LoadedEncoder,
+    n_frozen: int,
+) -> None:
+    """Print what will be trained on what."""
+    model = loaded.model
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(
+        f"training {trainable / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
+        f"({n_frozen} layers frozen) on {len(prepared.splits['train']):,} films, "
+        f"{len(prepared.labels)} genres, {films_per_step(args)} films a step, in "
+        f"{project.precision}, {args.world_size} process(es) on {args.device.type}"
+    )
+    for line in notes_on_genres(prepared):
+        print(line)
+    if loaded.random_start:
+        print(f"note: the encoder lacks {', '.join(loaded.random_start)}: initialised at random")
 
 
 class ReadableProgress(ProgressCallback):
@@ -20,14 +51,20 @@ class ReadableProgress(ProgressCallback):
 
     Args:
         show_bar: Whether there is a terminal.
-        trainings_left: That follow this one, of as many steps.
+        seed_runs_left: That follow this one, of as many steps.
     """
 
-    def __init__(self, show_bar: bool, trainings_left: int = 0) -> None:
+    def __init__(self, show_bar: bool, seed_runs_left: int = 0) -> None:
         super().__init__()
         self.show_bar = show_bar
-        self.trainings_left = trainings_left
+        self.seed_runs_left = seed_runs_left
         self.pace = Pace()
+
+    def replace_stock(self, trainer: Trainer) -> None:
+        """Take the place of the Trainer's own progress callbacks."""
+        for stock in (ProgressCallback, PrinterCallback):
+            trainer.remove_callback(stock)
+        trainer.add_callback(self)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.pace = Pace(state.global_step)
@@ -58,8 +95,8 @@ class ReadableProgress(ProgressCallback):
             print(line, flush=True)
 
     def remaining(self, state: Any) -> str:
-        """Of all trainings, by the pace of this sitting, evaluations and checkpoints included."""
-        return self.pace.left(state.global_step, state.max_steps * (1 + self.trainings_left))
+        """Of all seed runs, by the pace since this command began, evaluations included."""
+        return self.pace.left(state.global_step, state.max_steps * (1 + self.seed_runs_left))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.training_bar is not None:
@@ -147,9 +184,3 @@ class EpochOfSampler(TrainerCallback):
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.trainer.sampler is not None:
             self.trainer.sampler.set_epoch(int(state.epoch or 0))
-
-
-def best_epoch(state: Any) -> float | None:
-    """The epoch of the best checkpoint; None where none was kept."""
-    best = state.best_global_step
-    return next((log["epoch"] for log in state.log_history if log["step"] == best), None)

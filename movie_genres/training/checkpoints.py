@@ -1,7 +1,7 @@
 """Checkpoints, and other results that a run keeps: complete and undamaged, or not used.
 
 Each is a folder, complete once it holds a manifest with the SHA-256 of each of its files, which is
-written last. What a killed process left half-written has none; what a disk damaged does not match.
+written last. What a killed process left half-written has none; what is damaged does not match it.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def find_damage(checkpoint: Path) -> str | None:
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether a result that the run keeps can be used; says so if one is there and cannot.
+    """Whether a result that the run keeps can be used; prints why if it exists and cannot.
 
-    All processes must have asked before the first one makes it again.
+    All processes must have checked before the first one writes it again.
     """
     damage = find_damage(folder)
     if damage and folder.exists() and PartialState().is_main_process:
-        print(f"{folder} cannot be used and is made again: {damage}", flush=True)
+        print(f"{folder} cannot be used and is computed again: {damage}", flush=True)
     return damage is None
 
 
@@ -84,7 +84,7 @@ def kept_folder(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Restart:
-    """Where a run can go on."""
+    """Where a run can be resumed."""
 
     checkpoint: Path | None
     """The newest intact checkpoint; None: from the beginning."""
@@ -111,14 +111,14 @@ def find_restart(folder: Path) -> Restart:
 
 
 def remove_damaged(restart: Restart) -> None:
-    """Make room, and say so: the run will come to these steps again."""
+    """Remove them and print so: the run will come to these steps again."""
     for checkpoint, damage in restart.damaged.items():
         print(f"{checkpoint} cannot be used and is removed: {damage}")
         shutil.rmtree(checkpoint)
 
 
 def remove_older(folder: Path, limit: int | None) -> None:
-    """Remove all checkpoints but the newest ones and those that they would end with as the best.
+    """Remove all checkpoints but the newest ones and the best one of each.
 
     The stock rotation removes the best one of the last but one, which then is of no use when the
     last one is damaged; and does so before the last one is complete.
@@ -219,3 +219,28 @@ class SafeCheckpoints(TrainerCallback):
             # By an exception, because a stop by `control` evaluates once more and would be kept
             # in the checkpoint as if the training had come to its end.
             raise TrainingStoppedError(self.stopping_for, state.global_step)
+
+
+def train_with_checkpoints(trainer: Any) -> None:
+    """Train, from the newest intact checkpoint if there is one, and load the best one.
+
+    Args:
+        trainer: A `FilmTrainer`.
+
+    Raises:
+        TrainingStoppedError: If a signal asked to stop; the checkpoint to resume from is written.
+    """
+    restart = find_restart(Path(str(trainer.args.output_dir)))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        remove_damaged(restart)
+    trainer.accelerator.wait_for_everyone()
+    if restart.checkpoint is not None:
+        if trainer.is_world_process_zero():
+            print(f"resuming from {restart.checkpoint}", flush=True)
+        if trainer.was_stopped_early(restart.checkpoint):
+            return
+    checkpoints = SafeCheckpoints(trainer)
+    trainer.add_callback(checkpoints)
+    with checkpoints:
+        trainer.train(resume_from_checkpoint=str(restart.checkpoint or "") or None)

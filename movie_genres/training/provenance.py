@@ -9,27 +9,16 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import SchedulerType, TrainerState, TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 
 from movie_genres.evaluation.artifacts import ModelFacts
 from movie_genres.model.encoder import EncoderName
 from movie_genres.training.arguments import ProjectArguments, films_per_step
-from movie_genres.training.callbacks import best_epoch
-from movie_genres.training.soup import TrainingFacts
-
-
-def training_facts(state: TrainerState, seconds: float) -> TrainingFacts:
-    """What a training came to.
-
-    Args:
-        state: At its end.
-        seconds: Since the run began.
-    """
-    return TrainingFacts(seconds, int(state.num_input_tokens_seen), best_epoch(state))
+from movie_genres.training.averaging import SeedRun
 
 
 def run_facts(
-    trainings: Sequence[TrainingFacts],
+    seed_runs: Sequence[SeedRun],
     *,
     precision: str,
     world_size: int,
@@ -39,21 +28,21 @@ def run_facts(
     """The section `train` of metrics.json.
 
     Args:
-        trainings: Of the run, in order.
+        seed_runs: Of the run, in order.
         precision: Of the training: float32, bf16 or fp16.
         world_size: Number of processes.
-        probing_seconds: Of the probing.
+        probing_seconds: Until the linear probe was fitted.
         memory: Peak, in bytes, if known.
     """
-    seconds = trainings[-1].seconds
-    tokens = sum(training.tokens for training in trainings)
+    seconds = seed_runs[-1].seconds
+    tokens = sum(seed_run.tokens for seed_run in seed_runs)
     return {
         "seconds": round(seconds, 1),
         "useful_tokens_per_second": round(tokens / max(seconds - probing_seconds, 1e-9), 1),
         "peak_memory_bytes": memory,
         "precision": precision,
         "world_size": world_size,
-        "best_epochs": [training.best_epoch for training in trainings],
+        "best_epochs": [seed_run.best_epoch for seed_run in seed_runs],
     }
 
 
@@ -76,27 +65,23 @@ def model_facts(
     training = {
         "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
         + " / ".join(f"{epoch or args.num_train_epochs:g}" for epoch in facts["best_epochs"]),
-        "averaging": f"the weights of {project.soup} trainings from one start"
+        "averaging": f"the weights of {project.soup} seed runs from one initialisation"
         if project.soup > 1
-        else "none: one training",
+        else "none: one seed run",
         "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
         f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
         "batch": f"{films_per_step(args)} films",
         "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
-        "targets": f"{1 - project.soft_labels:.0%} labels, {project.soft_labels:.0%} probabilities "
-        "of cross-fitted logistic regressions on TF-IDF and on the untrained encoder's embeddings "
-        "of whole plots"
-        if project.soft_labels
-        else "labels",
-        "head": "started from logistic regressions on the frozen encoder"
+        "head": "initialised from logistic regressions on the frozen encoder"
         if project.probe_c
-        else "started at random",
+        else "initialised at random",
         "frozen": f"embeddings and {project.frozen_share:.0%} of the layers, lowest first"
         if project.frozen_share
         else "nothing",
-        "cut": f"after {project.training_cut} tokens in training, {project.max_length} at use",
+        "truncation": f"to {project.tokens_in_training} tokens in training, "
+        f"{project.max_length} at use",
         "seed": str(args.seed),
-        "time": f"{facts['seconds']:.0f} s (probing included) in {facts['precision']} on "
+        "time": f"{facts['seconds']:.0f} s (linear probe included) in {facts['precision']} on "
         f"{args.world_size} × {args.device.type} ({platform.machine()}, "
         f"{torch.get_num_threads()} threads), peak memory "
         f"{(facts['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",

@@ -1,17 +1,16 @@
-"""The folder of a run: what it was asked for, whether it is complete, where it can go on."""
+"""The folder of a run: its arguments, whether it is complete, and what is kept for resuming."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -21,24 +20,24 @@ from movie_genres.model.encoder import EncoderName
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments
-from movie_genres.training.checkpoints import is_intact, kept_folder
-from movie_genres.training.soup import MemberFolder
+from movie_genres.training.averaging import SeedRunFolder
+from movie_genres.training.checkpoints import kept_folder
 
 _COMPUTING = ("torch", "transformers", "accelerate", "scikit-learn")
 """Packages that the numbers come from."""
 _OTHERS = ("datasets", "huggingface-hub")
 
-FORMAT = 4
-"""Of a run folder; another one is not read."""
+FORMAT = 5
+"""Version of the folder's layout; another one is not read."""
 
 _RECORD = "args.json"
-_PROBABILITIES, _HEAD = "probabilities.npy", "head.safetensors"
+_HEAD = "head.safetensors"
 _OUTPUTS = (
     "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
     "checkpoints",
 )  # fmt: skip
 
-# Arguments that change what is shown or where it runs, not what comes out.
+# Arguments that change what is printed or where it runs, not the result.
 _NOT_COMPARED = {
     "dataset_dir",  # its content is compared
     "disable_tqdm",
@@ -77,20 +76,20 @@ class RunFolder:
         return self.checkpoints / "probe"
 
     @property
-    def first_pass(self) -> Path:
-        return self.checkpoints / "first_pass"
+    def cached_activations(self) -> Path:
+        return self.checkpoints / "cached_activations"
 
-    def member(self, number: int) -> MemberFolder:
-        """Where the result of a training stands, from 1."""
-        return MemberFolder(self.checkpoints / f"trained-{number}")
+    def weights(self, number: int) -> SeedRunFolder:
+        """Where the weights of a seed run are kept; they are numbered from 1."""
+        return SeedRunFolder(self.checkpoints / f"weights-{number}")
 
-    def training(self, number: int) -> Path:
-        """Where the checkpoints of a training stand, from 1, if there are several."""
-        return self.checkpoints / f"training-{number}"
+    def seed_run(self, number: int) -> Path:
+        """Where the checkpoints of a seed run are kept, if there are several seed runs."""
+        return self.checkpoints / f"seed-run-{number}"
 
-    def clear(self) -> None:
-        """Remove what only a run that is not complete needs, and is large."""
-        shutil.rmtree(self.first_pass, ignore_errors=True)
+    def remove_cache(self) -> None:
+        """Remove what only an unfinished run needs, and is large."""
+        shutil.rmtree(self.cached_activations, ignore_errors=True)
 
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json, which is written last; None if the run is not complete.
@@ -103,21 +102,21 @@ class RunFolder:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         except ValueError:
             raise InputError(
-                f"{path} is damaged; remove it, and the same command makes it again from what is "
-                "beside it"
+                f"{path} is damaged; remove it, and the same command writes it again from the "
+                "files beside it"
             ) from None
 
     def check(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
-        """See whether the run can start or go on here; changes nothing.
+        """See whether the run can start or be resumed in this folder; changes nothing.
 
         Args:
             record: What `run_record` gives.
-            overwrite: Whether a run that is there is to be replaced.
+            overwrite: Whether an earlier run is to be replaced.
 
         Raises:
             InputError: If the path is no folder, holds something else, or a run of other arguments
-                or data, or an unfinished one of other processes or versions (unless it is to be
-                replaced).
+                or data, or an unfinished one of another number of processes or other versions
+                (unless it is to be replaced).
         """
         if not self.path.exists():
             return
@@ -149,10 +148,10 @@ class RunFolder:
     def start(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
         """Make the folder, or empty it of an earlier run, and write args.json.
 
-        In an order that leaves, wherever it is interrupted, a folder that `check` knows again.
+        In an order that leaves, wherever it is interrupted, a folder that `check` accepts.
         """
         if overwrite:
-            # metrics.json first: without it no one takes what is left for a complete run.
+            # metrics.json first: without it the folder is not taken for a complete run.
             for name in ("metrics.json", *_OUTPUTS):
                 path = self.path / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -160,25 +159,14 @@ class RunFolder:
         write_json(self.path / _RECORD, record)
         self.checkpoints.mkdir(exist_ok=True)
 
-    def soft_labels(self, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The teacher's probabilities, made by the first process and kept for all and for later."""
-        folder, process = self.checkpoints / "soft_labels", PartialState()
-        intact = is_intact(folder)
-        process.wait_for_everyone()
-        if process.is_main_process and not intact:
-            with kept_folder(folder) as new:
-                np.save(new / _PROBABILITIES, make(), allow_pickle=False)
-        process.wait_for_everyone()
-        return np.load(folder / _PROBABILITIES, allow_pickle=False)
-
     def save_probe(self, head: LinearHead, seconds: float) -> None:
-        """Keep the head that training starts from: for resuming, and as a baseline."""
-        made = {"weight": head.weight, "bias": head.bias, "seconds": np.array([seconds])}
+        """Keep the linear probe: for resuming, and as a baseline."""
+        tensors = {"weight": head.weight, "bias": head.bias, "seconds": np.array([seconds])}
         with kept_folder(self.probe) as new:
-            save_file(made, str(new / _HEAD))
+            save_file(tensors, str(new / _HEAD))
 
     def load_probe(self) -> tuple[LinearHead, float]:
-        """The head and the seconds that it took."""
+        """The linear probe, and the seconds from the beginning of the run until it was fitted."""
         with safe_open(str(self.probe / _HEAD), framework="numpy") as file:
             head = LinearHead(file.get_tensor("weight"), file.get_tensor("bias"))
             return head, float(file.get_tensor("seconds")[0])
@@ -190,7 +178,7 @@ def run_record(
     prepared: Prepared,
     encoder: EncoderName,
 ) -> dict[str, Any]:
-    """Every argument of the run, and what else its result depends on."""
+    """Every argument of the run, and what else its result depends on: the content of args.json."""
     training = {k: v for k, v in args.to_dict().items() if not k.endswith("_token")}
     return {
         "format": FORMAT,
@@ -206,12 +194,12 @@ def run_record(
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = []
     for section, kind in (("project", ProjectArguments), ("training", FinetuneArguments)):
-        # A flag that is newer than the run: it was made as if with the default.
+        # A flag that is newer than the run: the run had its default.
         defaults = {field.name: field.default for field in fields(kind)}
         for name in new[section]:
             before, now = old[section].get(name, defaults.get(name)), new[section][name]
             if name not in _NOT_COMPARED and before != now:
-                found.append(f"--{name.replace('_', '-')} ({before} there, {now} asked)")
+                found.append(f"--{name.replace('_', '-')} ({before} in that run, {now} given)")
     if old["dataset"]["labels"] != new["dataset"]["labels"]:
         found.append("genres (another label list)")
     elif old["dataset"]["fingerprint"] != new["dataset"]["fingerprint"]:
@@ -222,12 +210,14 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _other_circumstances(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What an unfinished run cannot go on with: its end would be neither run's."""
+    """What an unfinished run cannot be resumed with: the result would be neither run's."""
     found = []
     if old["processes"] != new["processes"]:
-        found.append(f"number of processes ({old['processes']} there, {new['processes']} now)")
+        found.append(
+            f"number of processes ({old['processes']} in that run, {new['processes']} now)"
+        )
     for name in _COMPUTING:
         before, now = old["versions"][name], new["versions"][name]
         if before != now:
-            found.append(f"version of {name} ({before} there, {now} installed)")
+            found.append(f"version of {name} ({before} in that run, {now} installed)")
     return found

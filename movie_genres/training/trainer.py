@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
-from transformers import Trainer, TrainerState
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
+from movie_genres.errors import TrainingError
 from movie_genres.files import written_whole
-from movie_genres.model.states import FilmStates
 from movie_genres.training.arguments import films_per_step
-from movie_genres.training.batches import LengthGroupedSampler, token_lengths
+from movie_genres.training.batches import LengthGroupedSampler
 from movie_genres.training.callbacks import EpochOfSampler
 from movie_genres.training.losses import UNKNOWN
 
@@ -27,10 +27,13 @@ class FilmTrainer(Trainer):
     A step has the same films however they are divided over processes and accumulation steps.
 
     Args:
+        train_lengths: Number of tokens of each film of `train_dataset`, shape (n_films,).
         seconds_before: What the run has taken so far, for the log.
     """
 
-    def __init__(self, *args: Any, seconds_before: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, train_lengths: np.ndarray, seconds_before: float = 0.0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         # The stock way to remove older checkpoints does so before the new one is complete.
         self.checkpoints_kept, self.args.save_total_limit = self.args.save_total_limit, None
@@ -38,7 +41,7 @@ class FilmTrainer(Trainer):
         self.args.eval_do_concat_batches = False
         self.seconds_before = seconds_before
         self._started = time.perf_counter()
-        self.train_lengths = film_lengths(self.train_dataset)
+        self.train_lengths = train_lengths
         self.sampler: LengthGroupedSampler | None = None
         self.add_callback(EpochOfSampler(self))
 
@@ -65,6 +68,23 @@ class FilmTrainer(Trainer):
             multiple=together if self.args.world_size > 1 else 1,
         )
         return self.sampler
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The stock step.
+
+        Raises:
+            TrainingError: If its loss is not finite: nothing after it would be of use.
+        """
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            rates = [group["lr"] for group in self.optimizer.param_groups]  # type: ignore[union-attr]
+            raise TrainingError(
+                f"the loss of step {self.state.global_step + 1} is {loss.item()} (learning rate "
+                f"{max(rates):.1e}, {self.args.world_size} process(es)). Likely causes: a learning "
+                "rate that is too high (--learning-rate, a tenth of it), fp16 without the range "
+                "for this model (--precision float32 or bf16), an encoder whose weights are damaged"
+            )
+        return loss
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
         """The stock step; of it, no more is kept than logits, and labels as bytes."""
@@ -94,11 +114,11 @@ class FilmTrainer(Trainer):
         super().log(logs | {"seconds": round(self.seconds(), 1)}, start_time)
 
     def seconds(self) -> float:
-        """Probing and training so far, this sitting and those before it."""
+        """Linear probe and training so far, also before an interruption."""
         return self.seconds_before + time.perf_counter() - self._started
 
     def was_stopped_early(self, checkpoint: Path) -> bool:
-        """Let the clock go on from a checkpoint; if training had come to its end, load its best.
+        """Continue the clock from a checkpoint; if training had ended there, load its best weights.
 
         The Trainer would forget that it was stopped early, and train one more epoch.
         """
@@ -114,18 +134,39 @@ class FilmTrainer(Trainer):
         return True
 
 
-def film_lengths(films: Dataset | FilmStates) -> np.ndarray:
-    """Number of tokens of each film, shape (n_films,)."""
-    return films.file.lengths if isinstance(films, FilmStates) else token_lengths(films)
-
-
-def with_filler(films: Dataset | FilmStates, lengths: np.ndarray) -> ConcatDataset:
+def with_filler(films: Any, lengths: np.ndarray) -> ConcatDataset:
     """The films and one more, a copy of the shortest whose labels are all unknown.
 
-    Its index is the number of the films. It has no part in any loss, and fills batches up where all
-    processes must have one of a size. A copy, because some encoders cannot read an empty text.
+    Its index is the number of the films. It has no part in any loss, and fills up batches where
+    all processes must have batches of one size. A copy, because some encoders cannot
+    read an empty text.
     """
     filler = dict(films[int(np.argmin(lengths))])
     filler["labels"] = np.full(len(filler["labels"]), UNKNOWN, dtype=np.float32)
     parts: list[Any] = [films, [filler]]
     return ConcatDataset(parts)
+
+
+def whole_model(trainer: Any, model: PreTrainedModel) -> PreTrainedModel:
+    """The trained model in one piece, without accelerate's autocast; all processes must call this.
+
+    Under FSDP the first process gets it in a new model on the CPU; the others get what they have.
+
+    Args:
+        trainer: Of the model.
+        model: As it was before the Trainer wrapped it.
+    """
+    if not trainer.is_fsdp_enabled:
+        trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        # accelerate's mark of a model that it has wrapped in autocast; with it, the next seed run
+        # would not be wrapped.
+        vars(trained).pop("_is_accelerate_prepared", None)
+        return model
+    weights = trainer.accelerator.get_state_dict(trainer.model)
+    if not trainer.is_world_process_zero():
+        return trainer.model
+    model = AutoModelForSequenceClassification.from_config(
+        trainer.model.config, dtype=torch.float32
+    )
+    model.load_state_dict(weights)
+    return model.eval()

@@ -89,7 +89,9 @@ def test_the_paired_comparison_knows_the_better_model() -> None:
         assert difference.interval[0] > 0
         assert difference.a_better == 1
     same = paired_differences(Y_TRUE, (Y_PRED, Y_PROB), (Y_PRED, Y_PROB))
-    assert all(d.difference == 0 and d.interval == (0, 0) for d in same.values())
+    for difference in same.values():
+        assert (difference.difference, difference.interval) == (0, (0, 0))
+        assert difference.a_better == 0.5
 
 
 def test_pairing_narrows_the_interval() -> None:

@@ -18,7 +18,6 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from movie_genres.decisions.scores import (
     SCORE_NAMES,
     average_precision_per_label,
-    brier_decomposition,
     brier_score,
     co_confusion,
     compute_scores,
@@ -141,22 +140,6 @@ def test_brier_score_and_log_loss_equal_scikit_learn() -> None:
     true, prob = Y_TRUE[:, 0], np.clip(Y_PROB[:, 0], 0.01, 0.99)
     assert brier_score(true, prob) == pytest.approx(brier_score_loss(true, prob))
     assert log_loss(true, prob) == pytest.approx(sklearn_log_loss(true, prob))
-
-
-def test_the_parts_of_the_brier_score_make_it_up() -> None:
-    rng = np.random.default_rng(3)
-    prob = rng.random(20_000)
-    true = (rng.random(20_000) < prob).astype(int)
-    for distorted in (prob, prob**2, np.full_like(prob, 0.5)):
-        parts = brier_decomposition(true, distorted)
-        whole = parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"]
-        assert whole == pytest.approx(brier_score(true, distorted))
-    # True probabilities: E[p(1 - p)] = 1/6, of an uncertainty of 1/4.
-    assert brier_decomposition(true, prob)["miscalibration"] == pytest.approx(0, abs=0.002)
-    assert brier_decomposition(true, prob)["discrimination"] == pytest.approx(1 / 12, abs=0.005)
-    # Squared, the ranking is the same, and E[(p^2 - p)^2] = 1/30 is what calibration would win.
-    assert brier_decomposition(true, prob**2)["miscalibration"] == pytest.approx(1 / 30, abs=0.003)
-    assert brier_decomposition(true, np.full(20_000, 0.5))["discrimination"] == pytest.approx(0)
 
 
 def test_co_confusion_by_hand() -> None:

@@ -1,18 +1,18 @@
-"""The exact search against brute force over all cuts and against scikit-learn."""
+"""The exact search against brute force over all thresholds and against scikit-learn."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from movie_genres.decisions.objectives import OBJECTIVES, objective_value
 from movie_genres.decisions.thresholds import (
+    OBJECTIVES,
     decide,
+    objective_value,
     search_global_threshold,
     search_label_thresholds,
+    weighted_objective,
 )
 
 REFERENCE = {
@@ -34,7 +34,7 @@ def random_case(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return y_true, rng.integers(0, 6, shape) / 5 if seed % 2 else rng.random(shape)
 
 
-def every_cut(y_prob: np.ndarray) -> list[float]:
+def candidates(y_prob: np.ndarray) -> list[float]:
     scores = np.unique(y_prob)
     return [-1.0, 2.0, *((scores[1:] + scores[:-1]) / 2)]
 
@@ -45,7 +45,10 @@ def test_the_global_search_finds_what_brute_force_finds(objective: str) -> None:
         y_true, y_prob = random_case(seed)
         threshold = search_global_threshold(y_true, y_prob, objective)
         reached = REFERENCE[objective](y_true, decide(y_prob, threshold))
-        best = max(REFERENCE[objective](y_true, decide(y_prob, cut)) for cut in every_cut(y_prob))
+        best = max(
+            REFERENCE[objective](y_true, decide(y_prob, threshold))
+            for threshold in candidates(y_prob)
+        )
         assert reached == pytest.approx(best, abs=1e-12), seed
 
 
@@ -58,6 +61,20 @@ def test_objectives_equal_scikit_learn(objective: str) -> None:
         assert objective_value(y_true, y_pred, objective) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "recall_at_precision_0.5"])
+def test_a_film_of_weight_two_counts_as_two_films(objective: str) -> None:
+    rng = np.random.default_rng(0)
+    y_true = np.where(rng.random((30, 3)) < 0.2, np.nan, rng.random((30, 3)) < 0.4)
+    y_true[:3] = np.nan
+    y_pred = (rng.random((30, 3)) < 0.5).astype(int)
+    weights = rng.integers(0, 3, (5, 30)).astype(np.float32)
+    found = weighted_objective(y_true, y_pred, objective, weights)
+    for value, drawn in zip(found, weights.astype(int), strict=True):
+        rows = np.repeat(np.arange(30), drawn)
+        expected = objective_value(y_true[rows], y_pred[rows], objective)
+        assert value == pytest.approx(expected, abs=1e-6)
+
+
 def test_each_label_gets_its_own_best_f1_and_none_without_positives() -> None:
     for seed in range(40):
         y_true, y_prob = random_case(seed)
@@ -66,7 +83,10 @@ def test_each_label_gets_its_own_best_f1_and_none_without_positives() -> None:
             true, prob = y_true[:, label], y_prob[:, label]
             assert np.isnan(threshold) == (not true.any())
             if true.any():
-                best = max(f1_score(true, prob >= cut, zero_division=0) for cut in every_cut(prob))
+                best = max(
+                    f1_score(true, prob >= threshold, zero_division=0)
+                    for threshold in candidates(prob)
+                )
                 assert f1_score(true, prob >= threshold) == pytest.approx(best)
 
 
@@ -96,46 +116,12 @@ def test_wrong_shapes_and_names_are_refused() -> None:
             search_label_thresholds(np.zeros((2, 2)), np.zeros((2, 2)), name)
 
 
-def every_threshold_vector(y_prob: np.ndarray) -> list[np.ndarray]:
-    cuts = [every_cut(y_prob[:, label]) for label in range(y_prob.shape[1])]
-    return [np.array(vector) for vector in itertools.product(*cuts)]
-
-
-def test_joint_micro_f1_finds_what_brute_force_over_all_vectors_finds() -> None:
-    for seed in range(12):
-        rng = np.random.default_rng(seed)
-        y_true = (rng.random((int(rng.integers(2, 8)), 3)) < 0.4).astype(int)
-        y_prob = rng.integers(0, 5, y_true.shape) / 4
-        thresholds = search_label_thresholds(y_true, y_prob, "f1_micro")
-        # A label without positives has no threshold of its own; at its best it predicts nothing.
-        thresholds = np.where(np.isnan(thresholds), 2.0, thresholds)
-        reached = REFERENCE["f1_micro"](y_true, decide(y_prob, thresholds))
-        vectors = every_threshold_vector(y_prob)
-        best = max(REFERENCE["f1_micro"](y_true, decide(y_prob, vector)) for vector in vectors)
-        assert reached == pytest.approx(best, abs=1e-12), seed
-
-
-def test_joint_micro_f1_is_no_worse_than_one_threshold_or_own_f1() -> None:
-    rng = np.random.default_rng(3)
-    y_true = (rng.random((400, 6)) < [0.5, 0.3, 0.2, 0.1, 0.05, 0.02]).astype(int)
-    y_prob = np.clip(0.2 * y_true + 0.8 * rng.random(y_true.shape), 0, 1)
-    joint, own = (
-        objective_value(
-            y_true, decide(y_prob, search_label_thresholds(y_true, y_prob, name)), "f1_micro"
-        )
-        for name in ("f1_micro", "f1_macro")
-    )
-    shared = decide(y_prob, search_global_threshold(y_true, y_prob))
-    assert joint > own
-    assert joint > objective_value(y_true, shared, "f1_micro")
-
-
 @pytest.mark.parametrize("minimum", [0.3, 0.5, 0.8, 1.0])
 def test_the_most_recall_under_a_minimum_precision_equals_brute_force(minimum: float) -> None:
     def best_recall(true: np.ndarray, prob: np.ndarray) -> float:
         recalls = [0.0]  # nothing predicted: no wrong genre
-        for cut in every_cut(prob):
-            pred = prob >= cut
+        for t in candidates(prob):
+            pred = prob >= t
             if pred.any() and precision_score(true, pred) >= minimum:
                 recalls.append(recall_score(true, pred))
         return max(recalls)

@@ -1,4 +1,4 @@
-"""The model card: its template, what it says of its genres, its figures read again."""
+"""The model card: its template, what it says of its genres, its comparison with metrics.json."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import jinja2
 import jinja2.meta
 import pytest
 import yaml
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import ModelCard
 
 from movie_genres.errors import InputError
-from movie_genres.evaluation.artifacts import ModelFacts, run_card
 from movie_genres.evaluation.card import (
     TEMPLATE,
+    card_variables,
     citations,
+    fill_template,
     render_card,
     template_environment,
     tendencies,
 )
-from movie_genres.hub.card_reading import card_code, published_card, stale_figures
+from movie_genres.hub.gate import card_code, check_card
 from movie_genres.preparation.loading import load_prepared
 
 
@@ -35,45 +36,30 @@ def card(finished_run: Path) -> str:
     return (finished_run / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def variables(
-    metrics: dict[str, Any], prepared_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
-    """What a run gives the template."""
-    given: dict[str, Any] = {}
-    facts = ModelFacts("tiny", "model", "Fine-tuned from x on", "x/y", "mit", 32, {"seed": "0"})
-    with monkeypatch.context() as patch:
-        render = "movie_genres.evaluation.artifacts.render_card"
-        patch.setattr(render, lambda data, v: given.update(v) or "")
-        run_card(metrics, load_prepared(prepared_folder), facts)
-    return given
-
-
 def template_variables() -> list[str]:
     tree = template_environment().parse(TEMPLATE.read_text(encoding="utf-8"))
-    # The section on ONNX files is filled in by itself, where there are any.
-    return sorted(jinja2.meta.find_undeclared_variables(tree) - {"card_data", "onnx"})
+    return sorted(jinja2.meta.find_undeclared_variables(tree))
 
 
-def test_a_run_gives_the_template_what_it_asks_for_and_nothing_else(
-    variables: dict[str, Any],
-) -> None:
-    assert set(template_variables()) == set(variables)
+def test_the_template_is_given_what_it_needs(metrics: dict[str, Any]) -> None:
+    unused = {"base_model", "license"}  # they are in the metadata
+    assert set(template_variables()) == set(card_variables(metrics)) - unused
 
 
 @pytest.mark.parametrize("name", template_variables())
 def test_a_missing_variable_is_an_error_and_no_empty_space(
-    variables: dict[str, Any], name: str
+    metrics: dict[str, Any], name: str
 ) -> None:
+    variables = card_variables(metrics)
     del variables[name]
     with pytest.raises(jinja2.UndefinedError, match=name):
-        render_card(ModelCardData(language="en"), variables)
+        fill_template(variables)
 
 
 def test_the_card_leaves_no_place_empty(card: str) -> None:
     prose = card.replace(card_code(card), "").replace("```", "")
-    for blank in ("{{", "{%", "None", " nan", "()", "| |", "[]", "``", ": .", ", .", ": \n"):
-        assert blank not in prose, blank
+    for empty in ("{{", "{%", "None", " nan", "()", "| |", "[]", "``", ": .", ", .", ": \n"):
+        assert empty not in prose, empty
 
 
 def test_the_metadata_names_metric_data_split_and_revision_of_every_score(
@@ -95,9 +81,27 @@ def test_the_metadata_names_metric_data_split_and_revision_of_every_score(
     assert "datasets" not in front  # the data are on no Hub: nothing to link to
 
 
-def test_a_fresh_card_has_no_stale_figure(card: str, metrics: dict[str, Any]) -> None:
-    assert stale_figures(card, metrics) == []
-    assert stale_figures(published_card(card, "you/movie-genres"), metrics) == []
+@pytest.fixture
+def folder(metrics: dict[str, Any], tmp_path: Path) -> Path:
+    """With a card under its published name, ONNX files included, and the metrics.json of it."""
+    scores = {"file": "onnx/model.onnx", "bytes": 1000, "test": metrics["test"]["chosen"]}
+    metrics["onnx"] = {"float32": scores | {"largest_difference": 2e-7, "changed_decisions": 0}}
+    card = render_card(metrics, "you/movie-genres")
+    assert "## In other runtimes" in card
+    (tmp_path / "README.md").write_text(card, encoding="utf-8")
+    return write_metrics(tmp_path, metrics)
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    return folder
+
+
+def test_a_card_is_rendered_again_from_the_metrics_of_its_run(
+    finished_run: Path, folder: Path
+) -> None:
+    assert check_card(finished_run) == []
+    assert check_card(folder, "you/movie-genres") == []
 
 
 HEADLINE = ("f1_micro", "f1_macro", "average_precision_macro", "subset_accuracy")
@@ -118,18 +122,52 @@ GENRE_SCORES = (
         *(("plots_alone", name) for name in HEADLINE),
         *(("intervals", "chosen", name, 1) for name in HEADLINE),
         *(("per_genre", "Western", name) for name in GENRE_SCORES),
+        *(("calibration", "after", name) for name in ("ece", "brier", "log_loss")),
+        ("differences", "tfidf_logreg", "f1_macro", "difference"),
+        ("objectives", "f1_macro", "test", "jaccard_samples"),
+        *(("card", "dataset", name) for name in ("read", "kept")),
+        ("card", "max_length"),
+        *(("onnx", "float32", name) for name in ("bytes", "largest_difference")),
     ],
     ids=lambda path: "-".join(map(str, path)),
 )
-def test_every_figure_that_differs_from_the_metrics_is_stale(
-    card: str, metrics: dict[str, Any], path: tuple[Any, ...]
+def test_every_figure_that_differs_from_the_metrics_is_noticed(
+    folder: Path, metrics: dict[str, Any], path: tuple[Any, ...]
 ) -> None:
     *parents, last = path
     record: Any = metrics
     for key in parents:
         record = record[key]
-    record[last] += 1
-    assert len(stale_figures(card, metrics)) >= 1
+    record[last] += 1_000_000 if last == "bytes" else 1
+    assert len(check_card(write_metrics(folder, metrics), "you/movie-genres")) == 1
+
+
+def test_every_changed_word_is_noticed_and_the_first_line_that_differs_is_named(
+    folder: Path,
+) -> None:
+    path = folder / "README.md"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number in range(0, len(lines), 9):  # front matter, prose, tables, code and lists
+        line = lines[number]
+        changed = [*lines[:number], f"{line} or not", *lines[number + 1 :]]
+        path.write_text("\n".join(changed) + "\n", encoding="utf-8")
+        assert check_card(folder, "you/movie-genres") == [
+            f"line {number + 1} of README.md is {line + ' or not'!r}, but {line!r} by metrics.json"
+        ]
+
+
+def test_a_card_under_another_name_is_another_card(folder: Path) -> None:
+    [difference] = check_card(folder, "you/other")
+    assert "'- name: movie-genres', but '- name: other' by" in difference
+
+
+@pytest.mark.parametrize("value", [{}, "damaged", None, ["a list"]])
+def test_metrics_that_give_no_card_are_one_line(
+    folder: Path, metrics: dict[str, Any], value: object
+) -> None:
+    write_metrics(folder, metrics | {"card": value})
+    with pytest.raises(InputError, match=r"metrics.json is damaged, no card can be rendered"):
+        check_card(folder, "you/movie-genres")
 
 
 def test_tendencies_are_those_of_the_counts() -> None:
@@ -170,12 +208,12 @@ def test_the_default_data_and_encoder_are_cited() -> None:
     assert citations("films.csv", None) == []
 
 
-def test_the_published_card_bears_the_repository_s_name(card: str) -> None:
-    published = published_card(card, "you/movie-genres")
+def test_the_published_card_has_the_repository_s_name_and_loads_it(
+    card: str, metrics: dict[str, Any]
+) -> None:
+    published = render_card(metrics, "you/movie-genres")
     assert ModelCard(published).data.to_dict()["model-index"][0]["name"] == "movie-genres"
     assert "\n# movie-genres\n" in published
     assert 'model="you/movie-genres"' in card_code(published)
-    # Nothing else has changed.
-    assert published_card(card, "you/tiny").replace("you/tiny", "model") == card
-    with pytest.raises(InputError, match="it is not a run's"):
-        published_card(published, "you/again")
+    # Nothing else changes.
+    assert render_card(metrics, "you/tiny").replace("you/tiny", "model") == card

@@ -56,13 +56,24 @@ def test_the_command_prints_differences_with_intervals(
     assert row.endswith("100%")
 
 
+def test_a_file_compared_with_itself_is_equal_in_every_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.parquet"
+    predictions(0.6).write(path)
+    assert metrics.main(["compare", str(path), str(path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("f1_")]
+    assert rows
+    assert all(row.endswith("equal") for row in rows)
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     a = predictions(0.5)
-    with pytest.raises(InputError, match="other genres \\(Noir, Western\\)"):
+    with pytest.raises(InputError, match="different genres \\(Noir, Western\\)"):
         compare(a, replace(a, labels=["War", "Western"]))
-    with pytest.raises(InputError, match="80 and 80, 79 in both|79 in both"):
+    with pytest.raises(InputError, match="different films: 80 and 80, of which 79 are the same"):
         compare(a, replace(a, ids=["other", *a.ids[1:]]))
-    with pytest.raises(InputError, match="other genres true for 1 film"):
+    with pytest.raises(InputError, match="different true genres for 1 film"):
         compare(a, replace(a, y_true=np.vstack([1 - Y_TRUE[:1], Y_TRUE[1:]])))
     with pytest.raises(InputError, match="does not exist"):
         Predictions.read(tmp_path / "none.parquet")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import httpx2
 import pytest
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo, StoredFile
 
 from movie_genres.errors import InputError, PublishError
-from movie_genres.hub.repository import LONGEST_WAIT, WAITS, HubTarget, Repository, belongs
+from movie_genres.hub.repository import (
+    LONGEST_WAIT,
+    WAITS,
+    HubTarget,
+    Repository,
+    belongs,
+)
 
 NAME = "tester/movie-genres"
 PATTERNS = ("README.md", "config.json", "*.safetensors", "figures/*.png")
@@ -28,9 +35,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were waited, without waiting."""
+    """Seconds that this project or the Hub's client waited, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr("movie_genres.hub.repository.time.sleep", waited.append)
+    monkeypatch.setattr("time.sleep", waited.append)
     return waited
 
 
@@ -90,26 +97,45 @@ def test_files_of_an_earlier_version_go_and_a_person_s_own_files_stay(
     assert published(hub.model(NAME)) == contents(folder) | {"notes.txt": b"mine"}
 
 
+CLIENT_WAITS = [1, 2, 4, 8, 8]
+"""Seconds that the Hub's client waits before it gives up."""
+ALL_WAITS = [*CLIENT_WAITS, 2, *CLIENT_WAITS, 8, *CLIENT_WAITS, 20, *CLIENT_WAITS]
+"""Of a request that the client repeats, in a step that is repeated."""
+
+
 @pytest.mark.parametrize(
     ("fault", "waited", "shown"),
     [
-        (Fault("whoami", 500), [1], "signing in: 127.0.0.1 answers 500 Internal Server Error"),
-        (Fault("repos/create", lose_answer=True), [1], "creating tester/movie-genres: no answer"),
-        (Fault("preupload", 429, {"Retry-After": "7"}), [7], "answers 429 Too Many Requests"),
-        (Fault("preupload", 429, {"RateLimit": '"api";r=0;t=55'}), [55], "again in 55 s (1 of 5)"),
-        (Fault("preupload", 503, times=3), [1, 2, 4], "trying again in 4 s (3 of 5)"),
-        (Fault("objects/batch", 502), [1], "answers 502"),
-        (Fault("PUT /lfs/", drop_after=50_000), [1], "uploading to tester/movie-genres: no answer"),
-        (Fault("POST /verify", 500), [1], "answers 500"),
-        (Fault("/commit/", 504), [1], "answers 504"),
-        (Fault("/commit/", lose_answer=True), [1], "no answer from 127.0.0.1"),
+        (
+            Fault("whoami", 500),
+            [2],
+            "signing in: 127.0.0.1 answers 500 Internal Server Error; trying again in 2 s (1 of 3)",
+        ),
+        (Fault("repos/create", lose_answer=True), [2], "creating tester/movie-genres: no answer"),
+        (Fault("GET .*/refs", 503, times=3), [2, 8, 20], "trying again in 20 s (3 of 3)"),
+        (Fault("validate-yaml", 503), [2], "answers 503 Service Unavailable; trying again in 2 s"),
+        (Fault("preupload", 429, {"Retry-After": "7"}), [8], "Waiting 8.0s before retry"),
+        (Fault("preupload", 429, {"RateLimit": '"api";r=0;t=55'}), [56], "Waiting 56.0s before"),
+        (Fault("preupload", 503, times=3), [1, 2, 4], "Retrying in 4s [Retry 3/5]"),
+        (
+            Fault("preupload", 503, times=6),
+            [*CLIENT_WAITS, 2],
+            "uploading to tester/movie-genres: 127.0.0.1 answers 503 Service Unavailable; trying",
+        ),
+        (Fault("objects/batch", 502), [1], "HTTP Error 502"),
+        (Fault("PUT /lfs/", drop_after=50_000), [1], "thrown while requesting PUT"),
+        (Fault("POST /verify", 500), [1], "HTTP Error 500"),
+        (Fault("/commit/", 504), [2], "uploading to tester/movie-genres: 127.0.0.1 answers 504"),
+        (Fault("/commit/", 429, {"Retry-After": "55"}), [55], "trying again in 55 s (1 of 3)"),
+        (Fault("/commit/", lose_answer=True), [2], "uploading to tester/movie-genres: no answer"),
     ],
     ids=lambda value: value.pattern if isinstance(value, Fault) else "",
 )
-def test_what_may_go_well_another_time_is_tried_again_in_sight(
+def test_a_failure_that_may_pass_is_printed_and_tried_again(
     hub: LoopbackHub,
     folder: Path,
     waits: list[float],
+    caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
     fault: Fault,
     waited: list[float],
@@ -117,32 +143,45 @@ def test_what_may_go_well_another_time_is_tried_again_in_sight(
 ) -> None:
     hub.faults.append(fault)
     before = contents(folder)
-    _, commit = upload(folder)
+    _, commit = upload(folder, HubTarget(NAME, tag="v1.0"))
     assert waits == waited
-    assert shown in (printed := capsys.readouterr().err)
-    assert len(printed.splitlines()) == len(waited) + printed.count("No files have been modified")
+    lines = capsys.readouterr().err.splitlines() + caplog.messages
+    assert any(shown in line for line in lines)
+    ours = {line for line in lines if "trying again in" in line}
+    theirs = [line for line in caplog.messages if "[Retry" in line]
+    assert len(ours) + len(theirs) == len(waited)
     assert published(hub.model(NAME)) == contents(folder) == before
     assert [oid for oid, *_ in hub.model(NAME).commits[1:]] == [commit]
 
 
-def test_a_download_that_breaks_off_goes_on(
+def test_a_download_that_breaks_off_is_resumed(
     hub: LoopbackHub, folder: Path, waits: list[float], tmp_path: Path
 ) -> None:
     repository, commit = upload(folder)
     hub.faults.append(Fault("GET /cdn/", truncate=True, times=2))
     pulled = repository.pull(commit, list(contents(folder)), tmp_path / "cache")
     assert contents(pulled) == contents(folder)
+    assert waits == [1, 1]
 
 
-def test_a_star_stands_for_no_folder() -> None:
+def test_a_star_does_not_match_a_slash() -> None:
     assert belongs("model.safetensors", PATTERNS) and belongs("figures/f1.png", PATTERNS)
     assert not belongs("checkpoint-1/model.safetensors", PATTERNS)
     assert not belongs("figures/old/f1.png", PATTERNS)
 
 
-@pytest.mark.parametrize("step", ["tag/", "refs", "HEAD .*README.md", "GET /cdn/"])
+@pytest.mark.parametrize(
+    ("step", "waited"),
+    # The client asks for the metadata of a file twice without a wait.
+    [("tag/", [2]), ("refs", [2]), ("HEAD .*README.md", []), ("GET /cdn/", [2]), ("/tree/", [1])],
+)
 def test_pulling_back_and_tagging_are_tried_again_too(
-    hub: LoopbackHub, folder: Path, waits: list[float], tmp_path: Path, step: str
+    hub: LoopbackHub,
+    folder: Path,
+    waits: list[float],
+    tmp_path: Path,
+    step: str,
+    waited: list[float],
 ) -> None:
     repository, commit = upload(folder, HubTarget(NAME, tag="v1.0"))
     hub.faults.append(Fault(step, 503))
@@ -150,7 +189,16 @@ def test_pulling_back_and_tagging_are_tried_again_too(
     repository.release(commit)
     assert contents(pulled) == contents(folder)
     assert hub.model(NAME).tags == {"v1.0": commit}
-    assert waits == [1]
+    assert waits == waited
+
+
+def test_a_hub_that_is_busy_at_every_attempt_ends_the_sign_in_in_one_line(
+    hub: LoopbackHub, waits: list[float]
+) -> None:
+    hub.faults.append(Fault("whoami", 502, times=len(WAITS) + 1))
+    with pytest.raises(PublishError, match=r"signing in: .* 502 Bad Gateway; run the same command"):
+        Repository.connect(HubTarget(NAME), "model")
+    assert waits == list(WAITS)
 
 
 def test_a_hub_that_goes_on_failing_ends_in_one_line_and_the_next_run_sends_the_rest(
@@ -161,7 +209,7 @@ def test_a_hub_that_goes_on_failing_ends_in_one_line_and_the_next_run_sends_the_
         upload(folder)
     assert str(failure.value) == (
         f"uploading to {NAME}: 127.0.0.1 answers 503 Service Unavailable; run the same command "
-        "again, it goes on from there"
+        "again, only what is missing is sent"
     )
     assert waits == list(WAITS)
     sent = hub.requests("^PUT /lfs/")
@@ -170,27 +218,46 @@ def test_a_hub_that_goes_on_failing_ends_in_one_line_and_the_next_run_sends_the_
     assert published(hub.model(NAME)) == contents(folder)
 
 
-def test_a_wait_that_is_too_long_is_left_to_the_user(
-    hub: LoopbackHub, folder: Path, waits: list[float]
+@pytest.mark.parametrize("step", ["whoami", "preupload", "PUT /lfs/"])
+def test_a_server_that_asks_for_a_long_wait_ends_in_one_line(
+    hub: LoopbackHub, folder: Path, waits: list[float], step: str
 ) -> None:
-    hub.faults.append(Fault("preupload", 429, {"Retry-After": f"{LONGEST_WAIT + 1:.0f}"}))
-    with pytest.raises(PublishError, match=r"429.*run the same command again in 301 s"):
+    hub.faults.append(Fault(step, 429, {"Retry-After": f"{LONGEST_WAIT + 1:.0f}"}))
+    with pytest.raises(
+        PublishError, match=r": \S+ answers 429 .*same command again in 301 s"
+    ) as no:
         upload(folder)
+    assert "\n" not in str(no.value)
     assert waits == []
 
 
 def test_a_hub_that_is_gone_ends_in_one_line(
-    hub: LoopbackHub, folder: Path, waits: list[float]
+    hub: LoopbackHub, folder: Path, waits: list[float], tmp_path: Path
 ) -> None:
-    repository, _ = upload(folder)
+    repository, commit = upload(folder)
     hub.stop()
-    with pytest.raises(PublishError, match="no answer from 127.0.0.1") as failure:
-        repository.commit(folder, PATTERNS)
-    assert "\n" not in str(failure.value)
-    assert waits == list(WAITS)
+    for step in (
+        lambda: repository.commit(folder, PATTERNS),
+        lambda: repository.pull(commit, list(contents(folder)), tmp_path / "cache"),
+    ):
+        waits.clear()
+        with pytest.raises(PublishError, match=": no answer .*; run the same comm") as failure:
+            step()
+        assert "\n" not in str(failure.value)
+        assert waits == ALL_WAITS
 
 
-def test_a_refused_token_is_one_line_that_does_not_tell_it(
+def test_a_server_that_does_not_answer_in_time_is_tried_again(
+    hub: LoopbackHub, folder: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    monkeypatch.setattr("movie_genres.hub.repository._TIMEOUT", httpx2.Timeout(0.5))
+    hub.faults.append(Fault("preupload", hang=True))
+    _, commit = upload(folder)
+    assert hub.model(NAME).head == commit
+    assert waits == [1]
+
+
+def test_a_refused_token_is_one_line_that_does_not_show_it(
     hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_of_someone_else")
@@ -209,7 +276,9 @@ def test_a_token_that_a_server_repeats_in_its_message_is_not_shown(
 
 
 def test_another_s_repository_is_refused(hub: LoopbackHub, folder: Path) -> None:
-    with pytest.raises(InputError, match=r"no right to that \(403\).*may write to another/model"):
+    with pytest.raises(
+        InputError, match=r"does not allow this \(403\).*may write to another/model"
+    ):
         upload(folder, HubTarget("another/model"))
 
 
@@ -223,7 +292,7 @@ def test_without_a_token_nothing_is_asked(
     assert hub.log == []
 
 
-def test_a_card_that_the_hub_does_not_take_is_refused_before_anything_is_sent(
+def test_a_card_that_the_hub_refuses_is_reported_before_anything_is_sent(
     hub: LoopbackHub, folder: Path
 ) -> None:
     (folder / "README.md").write_text("---\nlicense: [a, b]\n---\n# A model\n")
@@ -239,7 +308,7 @@ def test_a_repository_is_opened_only_at_the_end_and_only_if_asked_for(
     assert hub.model(NAME).private
     repository.release(commit)
     assert not hub.model(NAME).private
-    with pytest.raises(InputError, match="is public: give --public if that is meant"):
+    with pytest.raises(InputError, match="is public already; add --public to publish to it"):
         upload(folder)
 
 
@@ -251,7 +320,7 @@ def test_a_tag_stays_where_it_is(hub: LoopbackHub, folder: Path) -> None:
     repository.release(again)
     (folder / "config.json").write_text('{"other": 1}')
     repository, other = upload(folder, target)
-    with pytest.raises(PublishError, match=re.escape(f"v1.0 stays at {commit}: give {other}")):
+    with pytest.raises(PublishError, match=re.escape(f"v1.0 is at commit {commit} already")):
         repository.release(other)
     with pytest.raises(InputError, match=r"has a tag v1.0 already"):
         upload(folder, target)
@@ -264,7 +333,7 @@ def test_a_tag_stays_where_it_is(hub: LoopbackHub, folder: Path) -> None:
         (HubTarget("movie-genres"), "is not of the form you/name"),
         (HubTarget("a/b/c"), "a/b/c"),
         (HubTarget("you/movie genres"), "movie genres"),
-        (HubTarget(NAME, tag="latest"), "--tag 'latest' is no version like v1.0"),
+        (HubTarget(NAME, tag="latest"), "--tag 'latest' is not a version like v1.0"),
     ],
 )
 def test_a_name_or_tag_that_cannot_be_is_refused(target: HubTarget, message: str) -> None:

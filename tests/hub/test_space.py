@@ -1,8 +1,8 @@
-"""The demo page: what it says about a film, and how it works in a browser, uploaded alone."""
+"""The demo page: its text about a film, its files, and how it works in a browser."""
 
 from __future__ import annotations
 
-import ast
+import json
 import os
 import re
 import shutil
@@ -10,16 +10,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from html import unescape
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import OTHER_WORDS, ROOT
 from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from movie_genres.errors import InputError
 from movie_genres.hub.space import SPACE_FILES, stage_space
@@ -59,7 +61,7 @@ def test_the_page_decides_as_the_classifier_does(
     assert {name: float(value) for name, value in rows} == {
         name: round(p, 2) for name, p in film.probabilities.items()
     }
-    marks = re.findall(r'class="cut" style="left: ([\d.]+)%', bars)
+    marks = re.findall(r'class="mark" style="left: ([\d.]+)%', bars)
     by_genre = dict(zip(classifier.decisions.labels, classifier.decisions.thresholds, strict=True))
     assert [float(mark) for mark in marks] == [
         pytest.approx(100 * by_genre[name], abs=0.051) for name, _ in rows
@@ -80,30 +82,30 @@ def test_a_borderline_decision_is_explained_and_a_clear_one_is_not() -> None:
     assert app.borderline_cases(Prediction({}, {"Western": 0.1}), thresholds) == []
 
 
-def test_a_genre_that_is_given_for_want_of_another_is_said_to_be() -> None:
+def test_a_genre_that_is_given_below_its_threshold_is_explained() -> None:
     film = Prediction({"Comedy": 0.37}, {"Comedy": 0.37, "Horror": 0.2})
     thresholds = {"Comedy": 0.40, "Horror": 0.50}
-    assert "none reaches its threshold" in app.how_decided(film, thresholds, True)
-    assert "No genre" in app.how_decided(Prediction({}, film.probabilities), thresholds, False)
+    assert "**Comedy** is given as the most probable" in app.decision(film, thresholds, True)
+    assert "No genre" in app.decision(Prediction({}, film.probabilities), thresholds, False)
 
 
-def test_empty_short_long_and_huge_plots_are_answered_and_said_to_be(
+def test_empty_short_truncated_and_huge_plots_are_answered_with_a_note(
     classifier: GenreClassifier,
 ) -> None:
     for empty in ("", "  \n ", "<br>"):
         bars, reading = app.answer(classifier, "Jaws", empty)
         assert "Write a plot first" in bars and reading == ""
-    assert "Hardly a plot" in app.answer(classifier, "", "ghost")[1]
+    assert "Not a usual plot" in app.answer(classifier, "", "ghost")[1]
     # 62 tokens of which the model reads 32, the first and the last of them its own.
     words = OTHER_WORDS * 3
     text = app.answer(classifier, "", " ".join(words))[1]
     assert "reads 32 tokens; this text has 62." in text
-    assert f"stopped after `… {' '.join(words[24:30])}`" in text
-    assert "Cut" not in text
+    assert f"truncated after `… {' '.join(words[24:30])}`" in text
+    assert "Very long plot" not in text
     start = time.perf_counter()
     bars, text = app.answer(classifier, "", "the ghost & the sheriff " * 200_000)
     assert time.perf_counter() - start < 3
-    assert "Only the first 3,200 characters were looked at" in text
+    assert "Only the first 3,200 characters were processed" in text
     assert given(bars) == list(classifier(["the ghost & the sheriff " * 300])[0].genres)
 
 
@@ -123,26 +125,62 @@ def test_what_is_uploaded_is_a_space_that_names_its_model(staged: Path) -> None:
     assert not (staged / "space").exists()
 
 
-def test_the_requirements_of_the_space_are_what_its_modules_import(staged: Path) -> None:
-    imported: set[str] = set()
-    files = [staged / "app.py"]
-    for file in files:  # grows by what its files import
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add(str(node.module).split(".")[0])
-                module = staged / f"{str(node.module).replace('.', '/')}.py"
-                files += [module] if module.is_file() and module not in files else []
-    assert staged / "movie_genres" / "text.py" in files
-    owners = packages_distributions()
-    not_needed = {"movie_genres", "onnxruntime"}  # the page computes by PyTorch
-    needed = {owners[n][0] for n in imported - set(sys.stdlib_module_names) - not_needed}
+def test_a_space_has_the_wings_that_prediction_needs_and_no_other(staged: Path) -> None:
+    folders = {path.name for path in (staged / "movie_genres").iterdir() if path.is_dir()}
+    assert folders == {"reading", "preparation", "model", "decisions", "inference"}
+    for path in (staged / "movie_genres").rglob("*.py"):
+        original = ROOT / path.relative_to(staged)
+        assert path.read_bytes() == original.read_bytes()
+
+
+def with_dependencies(names: Iterable[str]) -> set[str]:
+    """Distributions, and all that they require without extras."""
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        needed = [Requirement(line) for line in requires(name) or []]
+        waiting += [
+            canonicalize_name(requirement.name)
+            for requirement in needed
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+def test_the_page_runs_with_its_requirements_alone_and_imports_each_of_them(
+    staged: Path, finished_run: Path, classifier: GenreClassifier
+) -> None:
     listed = re.findall(r"^([\w-]+)==", (staged / "requirements.txt").read_text(), re.M)
-    assert {name.replace("_", "-") for name in needed} == set(listed)
+    allowed = with_dependencies(listed)
+    modules = {
+        module: {canonicalize_name(owner) for owner in owners}
+        for module, owners in packages_distributions().items()
+    }
+    absent = [module for module, owners in modules.items() if not owners & allowed]
+    assert {"sklearn", "datasets", "accelerate", "psutil", "matplotlib"} <= set(absent)
+    program = f"""
+import json, sys
+sys.modules.update(dict.fromkeys({absent!r}))  # as if they were not installed
+import app
+classifier = app.GenreClassifier.from_pretrained({str(finished_run / "model")!r})
+genres = list(classifier([{PLOT!r}])[0].genres)
+print(json.dumps([genres, [name for name, module in sys.modules.items() if module]]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=staged, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    genres, imported = json.loads(done.stdout.splitlines()[-1])
+    assert genres == list(classifier([PLOT])[0].genres)
+    used = set().union(*(modules.get(name, set()) for name in imported))
+    assert {canonicalize_name(name) for name in listed} - used == set()
 
 
-def test_a_space_without_a_model_says_so(tmp_path: Path) -> None:
+def test_a_space_without_a_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\n" + yaml.dump({"sdk": "gradio"}) + "---\n")
     with pytest.raises(InputError, match="names no model"):
         app.named_model(tmp_path / "README.md")

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from movie_genres.errors import InputError
 from movie_genres.inference import bulk
 from movie_genres.inference.bulk import Progress, open_films
 from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.inference.prediction_files import SUFFIXES
+from movie_genres.inference.prediction_files import SUFFIXES, count_rows, write_part
+from movie_genres.signals import StoppedError
 
 FILMS = [{"title": film["title"], "plot": film["overview"]} for film in made_up_films(23)]
 FILMS[5]["plot"] = "  "
@@ -111,7 +113,7 @@ def test_a_file_in_chunks_has_the_films_in_their_order_with_the_genres_of_each(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_killed_run_goes_on_after_its_last_whole_chunk_and_gives_the_same_file(
+def test_a_killed_run_is_resumed_after_its_last_complete_part_and_gives_the_same_file(
     model: str,
     films: Path,
     tmp_path: Path,
@@ -135,7 +137,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_chunk_and_gives_the_same_file
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_with_its_code_and_one_line_that_says_how_to_go_on(
+def test_a_signal_ends_with_its_code_and_one_line_that_says_how_to_resume(
     model: str,
     films: Path,
     tmp_path: Path,
@@ -147,20 +149,19 @@ def test_a_signal_ends_with_its_code_and_one_line_that_says_how_to_go_on(
     with monkeypatch.context() as patch:
         stop_in_chunk(3, patch, lambda: os.kill(os.getpid(), number))
         assert run(model, films, tmp_path / "genres.jsonl") == 128 + number
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1] == (
-        f"stopped by {number.name} after 10 of 23 films; the same command goes on from there"
-    )
+    stop = StoppedError(number)
+    stop.after = "after 10 of 23 films"
+    assert capsys.readouterr().err.splitlines()[-1] == str(stop)
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert run(model, films, tmp_path / "genres.jsonl") == 0
-    assert "going on after 10 of 23 films" in capsys.readouterr().err
+    assert "resuming after 10 of 23 films" in capsys.readouterr().err
 
 
 @pytest.fixture
 def unfinished(
     model: str, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """An output that a killed run has left three chunks of."""
+    """The output of a killed run, which left three parts of it."""
     with monkeypatch.context() as patch:
         stop_in_chunk(4, patch, lose_power)
         with pytest.raises(SystemError):
@@ -171,25 +172,25 @@ def unfinished(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--threshold", "0.5"], "other thresholds"),
-        (["--never-empty"], r"other --never-empty \(False there, True asked\)"),
+        (["--threshold", "0.5"], "different thresholds"),
+        (["--never-empty"], r"different --never-empty \(was False, is True\)"),
         (
             ["--precision", "bf16"],
-            r"--precision \(PyTorch in float32 there, PyTorch in bf16 asked\)",
+            r"--precision \(was PyTorch in float32, is PyTorch in bf16\)",
         ),
-        (["--title-column", "plot"], "other their columns"),
+        (["--title-column", "plot"], "different columns"),
     ],
 )
-def test_chunks_of_another_command_are_not_gone_on_from(
+def test_parts_of_another_command_are_not_resumed(
     model: str, films: Path, unfinished: Path, flags: list[str], message: str
 ) -> None:
     before = sorted(path.name for path in unfinished.with_name("genres.jsonl.parts").iterdir())
-    with pytest.raises(InputError, match=f"{message}.*--overwrite to start afresh"):
+    with pytest.raises(InputError, match=f"{message}.*--restart to discard its parts"):
         run(model, films, unfinished, *flags)
     assert before == sorted(p.name for p in unfinished.with_name("genres.jsonl.parts").iterdir())
 
 
-def test_chunks_of_another_model_or_of_other_films_are_not_gone_on_from(
+def test_parts_of_another_model_or_of_other_films_are_not_resumed(
     model: str, finished_run: Path, films: Path, tmp_path: Path, unfinished: Path
 ) -> None:
     other = shutil.copytree(finished_run / "model", tmp_path / "model")
@@ -200,34 +201,98 @@ def test_chunks_of_another_model_or_of_other_films_are_not_gone_on_from(
     assert run(str(other), films, unfinished) == 0  # the same one, at another place
     write_csv(films, [*FILMS[:-1], {"title": "Film 22", "plot": "ghost"}])
     unfinished.with_name("genres.jsonl.parts").mkdir()
-    record = {"format": 1, "chunk rows": 5, "the films of --input": "0" * 64}
+    record = {"format": bulk._FORMAT, "chunk rows": 5, "--input": "0" * 64}
     (unfinished.with_name("genres.jsonl.parts") / "command.json").write_text(json.dumps(record))
-    with pytest.raises(InputError, match="done with other the films of --input; their columns"):
+    with pytest.raises(InputError, match="a command with different --input; columns"):
         run(model, films, unfinished)
 
 
-def test_overwrite_starts_afresh(
+def test_restart_discards_the_parts_of_an_interrupted_run(
     model: str, films: Path, unfinished: Path, read_films: list[list[str]]
 ) -> None:
-    assert run(model, films, unfinished, "--threshold", "0.5", "--overwrite") == 0
+    assert run(model, films, unfinished, "--threshold", "0.5", "--restart") == 0
     assert sum(map(len, read_films)) == 23
     assert len(read_rows(unfinished)) == 23
 
 
-def test_a_chunk_that_is_damaged_is_computed_again(
-    model: str, films: Path, unfinished: Path, tmp_path: Path, read_films: list[list[str]]
+def damage_by_a_row(part: Path) -> None:
+    """Remove one row, and a few bytes more where that leaves half of another."""
+    if part.suffix == ".parquet":
+        pq.write_table(pq.read_table(part).slice(1), part)
+    else:
+        part.write_bytes(part.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_part_without_the_rows_that_its_name_says_is_computed_again(
+    model: str,
+    films: Path,
+    tmp_path: Path,
+    suffix: str,
+    read_films: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    second = next(tmp_path.glob("genres.jsonl.parts/000001-*"))
-    second.write_bytes(second.read_bytes()[:-20])
-    assert run(model, films, unfinished) == 0
+    whole, output = tmp_path / f"whole{suffix}", tmp_path / f"genres{suffix}"
+    assert run(model, films, whole) == 0
+    with monkeypatch.context() as patch:
+        stop_in_chunk(4, patch, lose_power)
+        with pytest.raises(SystemError):
+            run(model, films, output)
+    parts = sorted(output.with_name(output.name + ".parts").glob("*-*"))
+    assert [part.name for part in parts] == [f"00000{n}-5{suffix}" for n in range(3)]
+    damage_by_a_row(parts[1])
+    read_films.clear()
+    assert run(model, films, output) == 0
     assert [plot for chunk in read_films for plot in chunk] == [f["plot"] for f in FILMS[5:]]
-    assert run(model, films, tmp_path / "whole.jsonl") == 0
-    assert unfinished.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert output.read_bytes() == whole.read_bytes()
 
 
-def test_a_record_that_cannot_be_read_is_told(model: str, films: Path, unfinished: Path) -> None:
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_rows_of_a_part_are_counted_whatever_stands_in_a_cell(
+    tmp_path: Path, suffix: str
+) -> None:
+    texts = ["two\nlines", 'a "quoted" word', 'a quote"\n"and lines\n', "x" * 200_000, "", "\r\n"]
+    rows = [{"title": "", "text": t, "genres": [], "probabilities": {"A": 0.5}} for t in texts]
+    part = tmp_path / f"part{suffix}"
+    write_part(part, rows, ["A"])
+    assert count_rows(part) == len(rows)
+    part.write_bytes(part.read_bytes()[:-1])
+    assert count_rows(part) < len(rows)
+    part.write_bytes(b"")
+    assert count_rows(part) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads names from /proc")
+def test_a_part_and_the_output_are_named_once_they_are_on_the_disk(
+    model: str, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+    replace, fsync = Path.replace, os.fsync
+
+    def name_of(descriptor: int) -> str:
+        return Path(f"/proc/self/fd/{descriptor}").readlink().name
+
+    def watched_replace(path: Path, target: Path) -> Path:
+        done.append(("rename", path.name))
+        return replace(path, target)
+
+    def watched_fsync(descriptor: int) -> None:
+        done.append(("fsync", name_of(descriptor)))
+        fsync(descriptor)
+
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    assert run(model, films, tmp_path / "genres.jsonl") == 0
+    part = [("fsync", "new.jsonl"), ("rename", "new.jsonl"), ("fsync", "genres.jsonl.parts")]
+    whole = [("fsync", "joined.jsonl"), ("rename", "joined.jsonl"), ("fsync", tmp_path.name)]
+    assert [step for step in done if step[1] != "command.json.new"] == [*part * 5, *whole]
+
+
+def test_a_record_that_cannot_be_read_is_reported(
+    model: str, films: Path, unfinished: Path
+) -> None:
     (unfinished.with_name("genres.jsonl.parts") / "command.json").write_text("")
-    with pytest.raises(InputError, match=r"command.json in it cannot be read.*--overwrite"):
+    with pytest.raises(InputError, match=r"command.json in it cannot be read.*--restart"):
         run(model, films, unfinished)
 
 
@@ -235,7 +300,7 @@ def test_two_processes_do_not_write_one_output(model: str, films: Path, unfinish
     fcntl = pytest.importorskip("fcntl")
     with (unfinished.with_name("genres.jsonl.parts") / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another process is at work on"):
+        with pytest.raises(InputError, match="another process is writing"):
             run(model, films, unfinished)
     assert run(model, films, unfinished) == 0
 
@@ -254,7 +319,7 @@ def test_an_earlier_output_stays_until_the_new_one_is_whole(
     assert len(read_rows(output)) == 23
 
 
-def test_broken_rows_are_named_before_the_work_or_left_out(
+def test_broken_rows_are_reported_before_the_work_or_left_out(
     model: str,
     films: Path,
     tmp_path: Path,
@@ -270,9 +335,9 @@ def test_broken_rows_are_named_before_the_work_or_left_out(
     assert not read_films
     assert run(model, films, output, "--skip-broken") == 0
     assert [row["title"] for row in read_rows(output)] == [film["title"] for film in FILMS]
-    said = capsys.readouterr().err
-    assert "note: 2 rows cannot be read and are left out: row 22: more fields" in said
-    assert "note: 1 of 23 films have no plot" in said
+    printed = capsys.readouterr().err
+    assert "note: 2 rows cannot be read and are left out: row 22: more fields" in printed
+    assert "note: 1 of 23 films have no plot" in printed
 
 
 def test_any_kind_of_file_that_preparation_reads_is_read(
@@ -287,7 +352,7 @@ def test_any_kind_of_file_that_preparation_reads_is_read(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_half_a_character_does_not_end_the_work(model: str, tmp_path: Path, suffix: str) -> None:
+def test_half_a_character_is_replaced(model: str, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "films.jsonl").write_text('{"title": "\\ud83d", "plot": "the ghost \\ud83d"}\n')
     assert run(model, tmp_path / "films.jsonl", tmp_path / f"genres{suffix}") == 0
     assert read_rows(tmp_path / f"genres{suffix}")[0]["text"] == "the ghost \ufffd"
@@ -298,7 +363,7 @@ def test_a_file_without_a_plot_or_without_a_column_of_them_is_refused(tmp_path: 
         (tmp_path / "films.csv").write_text(content)
         open_films(tmp_path / "films.csv", tmp_path)
 
-    with pytest.raises(InputError, match="has no plot: 2 rows, all of them blank"):
+    with pytest.raises(InputError, match="the column 'plot' is empty in all 2 rows"):
         opened("title,plot\nA, \nB,\n")
     with pytest.raises(InputError, match="no column found for --text-column"):
         opened("title,words\nA,B\n")
@@ -306,7 +371,7 @@ def test_a_file_without_a_plot_or_without_a_column_of_them_is_refused(tmp_path: 
         open_films(tmp_path / "no.csv", tmp_path)
 
 
-def test_the_line_tells_pace_and_remaining_time_of_this_sitting() -> None:
+def test_a_progress_line_has_the_pace_and_the_remaining_time_of_this_process() -> None:
     progress = Progress(total=10_000, done=4_000)
     progress.done = 5_000
     assert progress.line(100.0) == "5,000 of 10,000 films, 10.0 films/s, 8 min left"

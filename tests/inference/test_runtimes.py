@@ -1,4 +1,4 @@
-"""What computes logits: PyTorch in its precisions and ONNX Runtime give the same answers."""
+"""PyTorch in each precision and ONNX Runtime give the same logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from movie_genres.inference import runtimes
 from movie_genres.inference.classifier import GenreClassifier
 from movie_genres.inference.runtimes import length_sorted_batches, predict_logits
 from movie_genres.model.folders import load_model
-from movie_genres.model.layers import FirstPositionLayer, find_stack
 
 TEXTS = ["the ghost", "a sheriff finds the old saloon and " * 5, "jokes with a friend", ""]
 
@@ -57,11 +56,13 @@ def test_every_runtime_gives_the_probabilities_of_the_model_as_it_is(
         assert not np.allclose(found, expected, atol=1e-6)  # it does compute otherwise
 
 
-def test_the_identity_tells_runtimes_precisions_and_decisions_apart(with_onnx: str) -> None:
-    asked = [{}, {"precision": "bf16"}, {"onnx": True}, {"onnx": True, "precision": "float32"},
-             {"threshold": 0.5}, {"never_empty": True}]  # fmt: skip
-    identities = [GenreClassifier.from_pretrained(with_onnx, **each).identity() for each in asked]
-    assert len({tuple(identity.values()) for identity in identities}) == len(asked)
+def test_the_identity_depends_on_runtime_precision_and_decisions(with_onnx: str) -> None:
+    arguments = [{}, {"precision": "bf16"}, {"onnx": True}, {"onnx": True, "precision": "float32"},
+                 {"threshold": 0.5}, {"never_empty": True}]  # fmt: skip
+    identities = [
+        GenreClassifier.from_pretrained(with_onnx, **each).identity() for each in arguments
+    ]
+    assert len({tuple(identity.values()) for identity in identities}) == len(arguments)
     assert GenreClassifier.from_pretrained(with_onnx).identity() == identities[0]
 
 
@@ -70,10 +71,10 @@ def test_the_identity_tells_runtimes_precisions_and_decisions_apart(with_onnx: s
     [
         ("int8", False, "--precision int8: without --onnx it is one of float32, bf16, auto"),
         ("bf16", True, "--precision bf16: with --onnx it is one of float32, int8"),
-        (None, True, "has no onnx/model_quantized.onnx; make it"),
+        (None, True, "has no onnx/model_quantized.onnx; write it with evaluate_model.py"),
     ],
 )
-def test_a_precision_that_is_not_there_is_refused(
+def test_a_precision_that_runtime_or_model_lacks_is_refused(
     finished_run: Path, precision: str | None, onnx: bool, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -84,7 +85,7 @@ def test_a_damaged_onnx_file_and_a_missing_runtime_are_refused_in_one_line(
     with_onnx: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(with_onnx, tmp_path / "model"))
-    (folder / "onnx" / "model_quantized.onnx").write_bytes(b"cut")
+    (folder / "onnx" / "model_quantized.onnx").write_bytes(b"damaged")
     with pytest.raises(InputError, match="model_quantized.onnx cannot be loaded") as caught:
         GenreClassifier.from_pretrained(str(folder), onnx=True)
     assert len(str(caught.value).splitlines()) == 1
@@ -93,7 +94,7 @@ def test_a_damaged_onnx_file_and_a_missing_runtime_are_refused_in_one_line(
         GenreClassifier.from_pretrained(with_onnx, onnx=True)
 
 
-def test_a_batch_holds_texts_of_like_length_up_to_its_tokens(finished_run: Path) -> None:
+def test_a_batch_holds_texts_of_similar_length_up_to_its_tokens(finished_run: Path) -> None:
     _, tokenizer = load_model(str(finished_run / "model"))
     texts = ["ghost " * n for n in (1, 2, 1, 8, 2, 1, 30)]  # two special tokens more each
     batches = [
@@ -103,7 +104,7 @@ def test_a_batch_holds_texts_of_like_length_up_to_its_tokens(finished_run: Path)
     assert batches == [([6], (1, 20)), ([3], (1, 10)), ([1, 4, 0], (3, 4)), ([2, 5], (2, 3))]
 
 
-def test_what_a_film_costs_is_measured_beside_a_pipeline(
+def test_the_time_per_film_is_measured_beside_a_pipeline(
     finished_run: Path, prepared_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert use.main(["--model", str(finished_run / "model"), "--dataset-dir",
@@ -116,32 +117,34 @@ def test_what_a_film_costs_is_measured_beside_a_pipeline(
     assert ours[7] == cells["`pipeline`, row by row"][7]
 
 
-def test_a_model_tuned_for_a_cpu_gives_the_answers_it_gave(finished_run: Path) -> None:
+def test_a_model_prepared_for_a_cpu_gives_the_same_logits(finished_run: Path) -> None:
     model, tokenizer = load_model(str(finished_run / "model"))
     expected = predict_logits(model, tokenizer, TEXTS, max_length=32)
     tuned = runtimes.TorchRuntime.tuned(model, "float32")
-    assert isinstance(find_stack(model)[1][-1], FirstPositionLayer)
+    assert type(model.base_model.encoder.layer[-1]).__name__ == "FirstPositionLayer"
     found = runtimes.compute_logits(tuned, tokenizer, TEXTS, max_length=32)
     assert np.abs(found - expected).max() < 1e-5
 
 
-def test_batches_side_by_side_give_what_one_after_the_other_gives(finished_run: Path) -> None:
+def test_batches_in_parallel_give_the_logits_of_batches_one_after_the_other(
+    finished_run: Path,
+) -> None:
     model, tokenizer = load_model(str(finished_run / "model"))
     runtime = runtimes.TorchRuntime(model)
     texts = [text[: 5 * n] for n in range(1, 12) for text in TEXTS]
     alone = runtimes.compute_logits(runtime, tokenizer, texts, max_length=32, batch_tokens=64)
     runtime.use_threads(3)
-    told: list[int] = []
+    counted: list[int] = []
     before = torch.get_num_threads()
     together = runtimes.compute_logits(
-        runtime, tokenizer, texts, max_length=32, batch_tokens=64, on_batch=told.append
+        runtime, tokenizer, texts, max_length=32, batch_tokens=64, on_batch=counted.append
     )
     assert np.abs(together - alone).max() < 1e-6
-    assert sum(told) == len(texts)
+    assert sum(counted) == len(texts)
     assert torch.get_num_threads() == before
 
 
-def test_an_error_in_one_of_the_batches_side_by_side_is_raised(
+def test_an_error_in_one_of_the_batches_in_parallel_is_raised(
     finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, tokenizer = load_model(str(finished_run / "model"))

@@ -12,13 +12,17 @@ from transformers import AutoModelForSequenceClassification
 from movie_genres.model.attention import attend_in_float32, fused_attention
 
 
-def made(*shape: int) -> torch.Tensor:
+def random_tensor(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.bfloat16, requires_grad=True)
 
 
 def test_it_is_that_of_float32_in_the_dtype_of_what_came_in() -> None:
     torch.manual_seed(0)
-    query, key, value = made(2, 3, 1, 8), made(2, 3, 5, 8), made(2, 3, 5, 8)
+    query, key, value = (
+        random_tensor(2, 3, 1, 8),
+        random_tensor(2, 3, 5, 8),
+        random_tensor(2, 3, 5, 8),
+    )
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])[:, None, None]
     with torch.autocast("cpu", torch.bfloat16):
         found = fused_attention(query, key, value, attn_mask=mask)

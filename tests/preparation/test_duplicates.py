@@ -7,13 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from movie_genres.preparation.duplicates import (
     BANDS,
     NEARLY_EQUAL,
-    WordHashes,
     nearly_equal_pairs,
     plot_bands,
     same_film_groups,
@@ -43,7 +40,7 @@ def found_pairs(plots: list[str]) -> set[tuple[int, int]]:
     def plots_of(rows: np.ndarray) -> Iterable[str]:
         return [plots[row] for row in rows]
 
-    found = nearly_equal_pairs(plot_bands(WordHashes.of(plots)), plots_of)
+    found = nearly_equal_pairs(plot_bands([words(plot) for plot in plots]), plots_of)
     return {(int(a), int(b)) for a, b in found}
 
 
@@ -66,7 +63,7 @@ def test_pairs_are_those_of_an_exhaustive_comparison() -> None:
 
 def test_plots_of_two_words_and_none_are_handled() -> None:
     assert found_pairs(["a man", "A man!", "", "", "a dog"]) == {(0, 1)}
-    assert plot_bands(WordHashes.of(["", "?"])).tolist() == [[0] * BANDS] * 2
+    assert plot_bands([words(""), words("?")]).tolist() == [[0] * BANDS] * 2
 
 
 def test_words_are_those_of_a_plain_reading() -> None:
@@ -83,25 +80,3 @@ def test_pairs_join_groups() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_plots_have_no_pairs(count: int) -> None:
     assert found_pairs(["a man waits for a train", "the dog runs over a hill"][:count]) == set()
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    st.lists(st.text("aZ é日_-.\x00\ud800", max_size=12) | st.text("ab", max_size=80), max_size=6)
-)
-def test_words_are_hashed_as_if_one_by_one(texts: list[str]) -> None:
-    found = WordHashes.of(texts)
-    assert found.counts.tolist() == [len(words(text)) for text in texts]
-    expected = [
-        sum(sign * 0x9E3779B97F4A7C15**place for place, sign in enumerate(word)) % 2**64
-        for text in texts
-        for word in words(text)
-    ]
-    assert found.hashes.tolist() == expected
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("movie_genres.preparation.duplicates._BLOCK", 5)  # hashed at once
-        assert WordHashes.of(texts).hashes.tolist() == expected
-    keys = found.keys().tolist()
-    for (a, first), (b, second) in itertools.combinations(zip(keys, texts, strict=True), 2):
-        assert (a == b) == (text_key(first) == text_key(second))
-    assert [key == 0 for key in keys] == [not words(text) for text in texts]

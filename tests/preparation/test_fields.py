@@ -26,7 +26,7 @@ from movie_genres.preparation.loading import load_prepared
 FIELDS = TextFields(("title", "plot", "tagline", "key_words"), ("Crime", "Film Noir"))
 
 
-def test_fields_follow_their_names_and_blank_ones_leave_nothing() -> None:
+def test_fields_follow_their_names_and_empty_ones_are_left_out() -> None:
     plain = TextFields(FIELDS.names)
     values = {"title": "Jaws", "plot": "A shark", "tagline": "Swim!", "key_words": "sea, fin"}
     assert plain.compose(values) == "Jaws. A shark. Tagline: Swim! Key words: sea, fin"
@@ -121,11 +121,11 @@ def test_the_model_reads_rows_as_they_were_prepared(
     number = int(film["id"]) - 1000
     assert list(lines[number]["probabilities"].values()) == pytest.approx(wanted, abs=1e-5)
     card = (run / "README.md").read_text(encoding="utf-8")
-    assert "from its title, plot, tagline and cast:" in card
+    assert "from its title, plot, tagline and cast." in card
     assert "`Title. Plot. Tagline: … Cast: …`" in card
 
 
-def test_a_field_that_tells_the_genre_can_be_left_out(
+def test_a_field_that_names_the_genre_can_be_left_out(
     films_with_fields: Path, tmp_path: Path
 ) -> None:
     prepare_dataset.main(

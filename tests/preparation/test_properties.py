@@ -1,4 +1,4 @@
-"""Whatever stands in a file: nothing is lost, nothing crashes, nothing is executed."""
+"""Whatever a file contains: nothing is lost, nothing crashes, nothing is executed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from movie_genres.preparation.cleaning import (
 )
 from movie_genres.preparation.fields import DEFAULT_FIELDS, flatten
 from movie_genres.preparation.films import collect
-from movie_genres.preparation.text import RULES, clean_and_tell, clean_text, clean_texts
+from movie_genres.preparation.text import RULES, clean_and_list_rules, clean_text, clean_texts
 from movie_genres.preparation.workers import start_workers
-from movie_genres.reading.columns import TypeCheck
 from movie_genres.reading.delimited import DelimitedTable
 from movie_genres.reading.encodings import Encoding
 from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
@@ -97,10 +96,10 @@ def test_cleaning_is_a_projection_and_its_fast_path_changes_nothing(text: str) -
         if slow == before:
             break
     assert clean == slow
-    assert bool(clean_and_tell(text)[1]) or clean == text.strip()
+    assert bool(clean_and_list_rules(text)[1]) or clean == text.strip()
     rules: Counter[str] = Counter()
     assert clean_texts(["A man waits.", text], rules) == ["A man waits.", clean]
-    assert rules == Counter(clean_and_tell(text)[1])
+    assert rules == Counter(clean_and_list_rules(text)[1])
     flatten(text)
 
 
@@ -112,7 +111,7 @@ CELLS = st.text("aé日 ,|&\x00\r\n'\"[]{}\ud800", max_size=20) | TEXTS
 def test_every_row_is_kept_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, str]]
 ) -> None:
-    layout = Layout(GenreFormat.PIPE, True, TypeCheck({}, []))
+    layout = Layout(GenreFormat.PIPE, True)
     folder = tmp_path_factory.mktemp("shards")
     recipe = Recipe([layout], TABLE, DEFAULT_FIELDS, 3, folder)
     done = Cleaner(recipe)(Batch(0, 0, 1, [*rows, Malformed("broken", "line 9")]))
@@ -161,7 +160,7 @@ def test_nothing_in_a_cell_is_executed(tmp_path: Path) -> None:
 
 def test_any_number_of_processes_gives_the_same(tmp_path: Path) -> None:
     rows = [(str(n), f"Film {n}", f"A man waits {n} days", "Drama|War") for n in range(2500)]
-    layout = Layout(GenreFormat.PIPE, True, TypeCheck({}, []))
+    layout = Layout(GenreFormat.PIPE, True)
     outcomes = []
     for num_proc in (1, 2, 3):
         folder = tmp_path / str(num_proc)

@@ -35,12 +35,12 @@ def test_placeholders_and_stubs_are_no_plots() -> None:
     assert plot_defect("A man waits.") is None
 
 
-def test_the_title_stands_before_the_plot_if_there_is_one() -> None:
+def test_the_title_precedes_the_plot_if_there_is_one() -> None:
     assert compose_text("Jaws", "A shark.") == "Jaws. A shark."
     assert compose_text("", "A shark.") == "A shark."
 
 
-def test_cleaning_takes_no_longer_for_a_sign_at_the_end_of_a_long_text() -> None:
+def test_cleaning_takes_no_longer_for_an_odd_character_at_the_end_of_a_long_text() -> None:
     text = "a man waits " * 400 + "\u2019"
     started = time.perf_counter()
     clean_text(text)

@@ -12,7 +12,7 @@ from conftest import made_up_films, prepare, write_csv
 
 from movie_genres.errors import InputError
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.preparation.train_only import MAYBE_HELD_OUT, OTHER_GENRES, STANDS_IN_SOURCE
+from movie_genres.preparation.train_only import IN_SOURCE, MAYBE_HELD_OUT, OTHER_GENRES
 
 COLUMNS = ["id", "title", "text", "genres", "labels"]
 
@@ -22,40 +22,40 @@ def rows(folder: Path, split: str) -> list[dict]:
     return table.map(lambda cell: cell if isinstance(cell, str) else list(cell)).to_dict("records")
 
 
-def test_films_of_a_train_source_come_into_train_and_change_nothing_else(tmp_path: Path) -> None:
+def test_films_of_a_train_source_are_added_to_train_and_change_nothing_else(tmp_path: Path) -> None:
     films = made_up_films(180)
     main = write_csv(tmp_path / "main.csv", films[:120])
     assert prepare(main, tmp_path / "alone") == 0
     held_out = rows(tmp_path / "alone", "test")[0]
-    known = rows(tmp_path / "alone", "train")[0]
-    more = films[120:]  # 60 films, of which these six do not come in:
+    trained = rows(tmp_path / "alone", "train")[0]
+    more = films[120:]  # 60 films, of which these six are not added:
     more[0] |= {"title": held_out["title"]}
     more[1] |= {"id": held_out["id"]}
-    more[2] |= {"overview": known["text"].split(". ", 1)[1], "genres": "Western"}
+    more[2] |= {"overview": trained["text"].split(". ", 1)[1], "genres": "Western"}
     more[3] |= {"overview": held_out["text"].split(". ", 1)[1].upper()}
     more[4] |= {"overview": more[5]["overview"]}
     more[6] |= {"genres": "Documentary"}
     more[7] |= {"genres": "Documentary|Horror"}
     other = write_csv(tmp_path / "more.csv", more)
-    assert prepare(main, tmp_path / "both", "--train-source", str(other)) == 0
-    alone, both = load_prepared(tmp_path / "alone"), load_prepared(tmp_path / "both")
-    assert both.labels == alone.labels
+    assert prepare(main, tmp_path / "merged", "--train-source", str(other)) == 0
+    alone, merged = load_prepared(tmp_path / "alone"), load_prepared(tmp_path / "merged")
+    assert merged.labels == alone.labels
     for split in ("validation", "test"):
-        assert rows(tmp_path / "both", split) == rows(tmp_path / "alone", split)
+        assert rows(tmp_path / "merged", split) == rows(tmp_path / "alone", split)
     n_train = len(alone.splits["train"])
-    assert rows(tmp_path / "both", "train")[:n_train] == rows(tmp_path / "alone", "train")
-    added = rows(tmp_path / "both", "train")[n_train:]
+    assert rows(tmp_path / "merged", "train")[:n_train] == rows(tmp_path / "alone", "train")
+    added = rows(tmp_path / "merged", "train")[n_train:]
     assert {row["title"] for row in added} == {
         film["title"] for number, film in enumerate(more) if number not in (0, 1, 2, 3, 5, 6)
     }
     assert next(row for row in added if row["title"] == more[7]["title"])["genres"] == ["Horror"]
-    with (tmp_path / "both" / "rejected.csv").open(newline="") as file:
+    with (tmp_path / "merged" / "rejected.csv").open(newline="") as file:
         assert Counter(row["reason"] for row in csv.DictReader(file)) == {
-            MAYBE_HELD_OUT: 2, STANDS_IN_SOURCE: 2, OTHER_GENRES: 1, "repeats an earlier row": 1
+            MAYBE_HELD_OUT: 2, IN_SOURCE: 2, OTHER_GENRES: 1, "repeats an earlier row": 1
         }  # fmt: skip
-    assert both.report["train_only"] == 54
-    assert both.report["read"] == both.report["kept"] + 6 == 180
-    assert "for training only" in (tmp_path / "both" / "README.md").read_text(encoding="utf-8")
+    assert merged.report["train_only"] == 54
+    assert merged.report["read"] == merged.report["kept"] + 6 == 180
+    assert "for training only" in (tmp_path / "merged" / "README.md").read_text(encoding="utf-8")
 
 
 def test_genres_that_a_train_source_never_uses_can_be_unknown_for_its_films(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_genres_that_a_train_source_never_uses_can_be_unknown_for_its_films(tmp_
     more = [film for film in films[120:] if "Western" not in film["genres"]]
     other = write_csv(tmp_path / "more.csv", more)
     flags = ["--train-source", str(other), "--absent-genres", "unknown"]
-    assert prepare(main, tmp_path / "both", *flags) == 0
-    prepared = load_prepared(tmp_path / "both")
+    assert prepare(main, tmp_path / "merged", *flags) == 0
+    prepared = load_prepared(tmp_path / "merged")
     western = prepared.y("train")[:, prepared.labels.index("Western")]
     from_main = [source == "main.csv" for source in prepared.splits["train"]["source"]]
     assert [value == value for value in western] == from_main
@@ -73,8 +73,6 @@ def test_genres_that_a_train_source_never_uses_can_be_unknown_for_its_films(tmp_
 
 def test_a_train_source_that_brings_nothing_is_refused(tmp_path: Path) -> None:
     main = write_csv(tmp_path / "main.csv", made_up_films(120))
-    with pytest.raises(
-        InputError, match="--train-source adds no film.*its plot stands in --source"
-    ):
-        prepare(main, tmp_path / "both", "--train-source", str(main))
-    assert not (tmp_path / "both").exists()
+    with pytest.raises(InputError, match="--train-source adds no film.*its plot is in --source"):
+        prepare(main, tmp_path / "merged", "--train-source", str(main))
+    assert not (tmp_path / "merged").exists()

@@ -1,4 +1,4 @@
-"""Columns are found by name and content; rows that do not fit them are noticed."""
+"""Columns are found by name and by content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from conftest import made_up_films
 
 from movie_genres.errors import InputError
-from movie_genres.reading.columns import TypeCheck, find_columns
+from movie_genres.reading.columns import find_columns
 from movie_genres.reading.genres import GenreAliases
 from prepare_dataset import ALIASES
 
@@ -18,11 +18,10 @@ CAST = ["Ann Lee|Bo Roe Smith|Lou van der Berg"] * 60
 
 
 def found(**head: list[str]) -> dict[str, str | None]:
-    asked = {"text_column": None, "genre_column": None, "title_column": None}
-    return find_columns(head, TABLE, **asked)
+    return find_columns(head, TABLE, text_column=None, genre_column=None, title_column=None)
 
 
-def test_names_are_found_whatever_their_case_and_blanks() -> None:
+def test_names_are_found_whatever_their_case_and_whitespace() -> None:
     columns = found(**{" Movie-Name": ["A"] * 60, "OVERVIEW ": PLOTS, "Listed In": GENRES})
     assert columns == {
         "id": None, "title": " Movie-Name", "plot": "OVERVIEW ", "raw_genres": "Listed In"
@@ -42,32 +41,11 @@ def test_a_cast_with_pipes_is_neither_genres_nor_a_plot() -> None:
         found(cast=CAST, genres=GENRES, director=["Ann Lee"] * 60)
 
 
-def test_content_decides_between_two_names_and_blank_columns_do_not_count() -> None:
+def test_content_decides_between_two_names_and_empty_columns_do_not_count() -> None:
     assert found(category=["Movie"] * 60, genre=GENRES, plot=PLOTS)["raw_genres"] == "genre"
     assert found(genres=[" "] * 60, genre=["Weird"] * 60, plot=PLOTS)["raw_genres"] == "genre"
     with pytest.raises(InputError, match="several columns could be meant: overview, plot"):
         found(overview=PLOTS, plot=PLOTS, genres=GENRES)
-
-
-def test_rows_broken_in_two_do_not_fit_and_sparse_rows_do() -> None:
-    head = {
-        "adult": ["False"] * 97 + [" - Written by"] * 3,
-        "homepage": [""] * 100,
-        "id": [str(n) for n in range(100)],
-        "overview": ["x"] * 100,
-        "release_date": ["1995-12-15"] * 100,
-        "runtime": ["81.0"] * 99 + [""],
-        "vote_count": ["12"] * 100,
-    }
-    check = TypeCheck(head, ["overview"])
-    assert check.columns == ["adult", "id", "release_date", "runtime", "vote_count"]
-    assert check.misfit(["True", "7", "2001-01-01", "90", "3"]) == ""
-    assert check.misfit(["True", "7", "", "", "3"]) == ""
-    assert check.misfit(["True", "seven", "2001-01-01", "90", "3"]) == ""
-    assert check.misfit([" - Written by", "1.0.x", "", "", ""])
-    assert check.misfit(["False", "7", "", "", ""]) == (
-        "release_date='', runtime='', vote_count=''"
-    )
 
 
 def test_other_usual_names_of_titles_and_plots_are_known() -> None:

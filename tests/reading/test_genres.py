@@ -35,7 +35,7 @@ def test_each_format_is_recognised_and_parsed(value: str, genre_format: GenreFor
     assert parse_genres(value, genre_format) == ["Crime", "War"]
 
 
-def test_a_blank_is_no_genre_in_every_format() -> None:
+def test_whitespace_is_no_genre_in_every_format() -> None:
     for genre_format in GenreFormat:
         assert parse_genres("  ", genre_format) == []
     assert parse_genres("[]", GenreFormat.LITERAL) == []
@@ -114,7 +114,7 @@ def test_a_row_with_another_separator_than_its_column_s_is_refused() -> None:
             parse_genres(cell, GenreFormat.PIPE, aliases)
     # A name that holds a comma is no such row, nor is one that the table lists.
     assert parse_genres("Crime, Law|War", GenreFormat.PIPE, aliases) == ["Crime, Law", "War"]
-    both = aliases.with_known(["Crime, War"])
-    assert parse_genres("Crime, War|Drama", GenreFormat.PIPE, both) == ["Crime, War", "Drama"]
+    further = aliases.with_known(["Crime, War"])
+    assert parse_genres("Crime, War|Drama", GenreFormat.PIPE, further) == ["Crime, War", "Drama"]
     reader = GenreReader(GenreFormat.PIPE, aliases)
     assert reader("Crime, War").error == "several genres, separated by ',': 'Crime, War'"

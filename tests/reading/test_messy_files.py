@@ -113,7 +113,7 @@ def test_json_as_pandas_writes_it_is_refused_with_the_remedy(tmp_path: Path) -> 
         opened(tmp_path, str(tmp_path / "films.json"))
 
 
-def test_splits_of_a_data_set_that_are_identical_are_told(tmp_path: Path) -> None:
+def test_identical_splits_of_a_data_set_are_reported(tmp_path: Path) -> None:
     folder = tmp_path / "hub"
     folder.mkdir()
     films = made_up_films(60)

@@ -1,4 +1,4 @@
-"""Every kind of source gives the same records; what is broken is told apart or refused."""
+"""Every kind of source gives the same records; what is broken is reported or refused."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ from conftest import made_up_films
 from movie_genres.errors import InputError
 from movie_genres.reading.genres import GenreAliases, GenreFormat
 from movie_genres.reading.records import Malformed
-from movie_genres.reading.sources import Asked, Source, read_sources, with_text_fields
+from movie_genres.reading.sources import (
+    Source,
+    SourceOptions,
+    read_sources,
+    with_text_fields,
+)
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)
 FILMS = made_up_films(60)
 
 
-def opened(tmp_path: Path, *names: str, **asked: str) -> list[Source]:
+def opened(tmp_path: Path, *names: str, **options: str) -> list[Source]:
     folder = tempfile.mkdtemp(prefix="expanded", dir=tmp_path)
-    return read_sources(names, Asked(**asked), TABLE, Path(folder))
+    return read_sources(names, SourceOptions(**options), TABLE, Path(folder))
 
 
 def cells(source: Source) -> list[Sequence[str]]:
@@ -147,7 +152,7 @@ def test_a_data_set_that_datasets_opens_is_read_by_its_label_names(tmp_path: Pat
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_line_ends_and_signs_inside_fields_are_survived(tmp_path: Path, end: str) -> None:
+def test_line_ends_and_separators_inside_fields_break_no_record(tmp_path: Path, end: str) -> None:
     rows = ["id,title,overview,genres"]
     rows += [f'{n},"T, {n}","A man\u2028waits {n}\u0085here.",Drama|War' for n in range(30)]
     (tmp_path / "films.csv").write_text(end.join(rows) + end, encoding="utf-8", newline="")
@@ -175,14 +180,16 @@ def test_a_bare_carriage_return_and_a_newline_inside_quotes_break_no_record(
     assert cells(source) == [("1", "A", "one two", "Drama"), ("2", "B", "three\n four", "War")]
 
 
-def test_a_cut_file_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
+def test_a_truncated_file_gives_its_whole_rows(tmp_path: Path) -> None:
     content = written_csv(FILMS[:20])
-    cut = content + '99,Cut,"It ends in'
-    (tmp_path / "films.csv").write_text(cut, newline="")
+    truncated = content + '99,Truncated,"It ends in'
+    (tmp_path / "films.csv").write_text(truncated, newline="")
     (source,) = opened(tmp_path, str(tmp_path / "films.csv"))
     *good, last = source.records()
     assert len(good) == 20
-    assert last == Malformed("cut inside quotes", "line 22: the file ends inside a quoted field")
+    assert last == Malformed(
+        "truncated inside quotes", "line 22: the file ends inside a quoted field"
+    )
     array = json.dumps(FILMS[:20])
     (tmp_path / "films.json").write_text(array[:-30])
     (source,) = opened(tmp_path, str(tmp_path / "films.json"))
@@ -225,7 +232,9 @@ def test_damaged_bytes_in_utf8_spoil_no_other_row_and_are_named(
     line = path.read_bytes().split(b"\xe9")[0].count(b"\n") + 1
     assert f"damaged bytes in 1 line(s): {line};" in note
     with pytest.raises(InputError, match=rf"--strict: films.{suffix} is UTF-8 with damaged"):
-        read_sources([str(path)], Asked(strict=True), TABLE, Path(tempfile.mkdtemp(dir=tmp_path)))
+        read_sources(
+            [str(path)], SourceOptions(strict=True), TABLE, Path(tempfile.mkdtemp(dir=tmp_path))
+        )
 
 
 def test_an_encoding_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from movie_genres.model.encoder import EncoderName, load_encoder
 from movie_genres.model.head import final_linear
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.arguments import FinetuneArguments
-from movie_genres.training.batches import tokenize
+from movie_genres.training.batches import token_lengths, tokenize
 from movie_genres.training.losses import (
     MAX_POS_WEIGHT,
     positive_weights,
@@ -76,6 +76,7 @@ def one_step(
         compute_metrics=GenreMetrics(prepared.labels),
         processing_class=tokenizer,
         pos_weight=pos_weight,
+        train_lengths=token_lengths(films),
     )
     trainer.train()
     predicted = trainer.predict(films)

@@ -71,10 +71,10 @@ def test_two_processes_of_which_one_is_stopped_and_that_go_on_end_as_one_process
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     said = done.stdout
-    assert said.count("stopped by SIGTERM after step 10; the same command goes on") == 1, done
-    assert said.count("stopped by SIGTERM after step 3; the same command goes on") == 1
-    assert said.count("going on from") == 2
-    assert said.count("checkpoint-10\n") == said.count("training-1/checkpoint-3\n") == 1
+    assert said.count("stopped by SIGTERM after step 10; the same command resumes") == 1, done
+    assert said.count("stopped by SIGTERM after step 3; the same command resumes") == 1
+    assert said.count("resuming from") == 2
+    assert said.count("checkpoint-10\n") == said.count("seed-run-1/checkpoint-3\n") == 1
     assert said.count("Test split") == 2
     # The last run failed on the second process; the first waited in vain, but not for ever.
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""Trainings whose weights are averaged."""
+"""Seed runs whose weights are averaged."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ import torch
 from safetensors.numpy import load_file
 
 import finetune
-from movie_genres.training.soup import MemberFolder, TrainingFacts, average
+from movie_genres.training import seed_runs
+from movie_genres.training.averaging import SeedRun, SeedRunFolder, average
 
 Arguments = Callable[..., list[str]]
 
 
 def test_the_average_of_weights_by_hand() -> None:
-    members = [{"a": torch.tensor([1.0, 5.0])}, {"a": torch.tensor([3.0, 6.0])}]
-    assert average(members)["a"].tolist() == [2.0, 5.5]
-    assert average(members[:1])["a"].tolist() == [1.0, 5.0]
+    weights = [{"a": torch.tensor([1.0, 5.0])}, {"a": torch.tensor([3.0, 6.0])}]
+    assert average(weights)["a"].tolist() == [2.0, 5.5]
+    assert average(weights[:1])["a"].tolist() == [1.0, 5.0]
 
 
-def test_a_damaged_training_is_not_taken_for_a_complete_one(tmp_path: Path) -> None:
-    member = MemberFolder(tmp_path / "trained-1")
-    assert not member.is_complete()
-    weights, facts = {"a": torch.arange(4.0)}, TrainingFacts(1.5, 100, None)
-    member.save(weights, facts)
-    assert member.is_complete()
-    assert member.load()[1] == facts
-    assert torch.equal(member.load()[0]["a"], weights["a"])
-    path = member.path / "weights.safetensors"
+def test_damaged_weights_are_not_taken_for_complete_ones(tmp_path: Path) -> None:
+    folder = SeedRunFolder(tmp_path / "weights-1")
+    assert not folder.is_complete()
+    weights, seed_run = {"a": torch.arange(4.0)}, SeedRun(1.5, 100, None)
+    folder.save(weights, seed_run)
+    assert folder.is_complete()
+    assert folder.load()[1] == seed_run
+    assert torch.equal(folder.load()[0]["a"], weights["a"])
+    path = folder.path / "weights.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert not member.is_complete()
+    assert not folder.is_complete()
 
 
-def test_the_published_weights_are_the_mean_of_trainings_in_other_orders(
+def test_the_published_weights_are_the_mean_of_seed_runs_in_other_orders(
     tiny_arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -47,8 +48,8 @@ def test_the_published_weights_are_the_mean_of_trainings_in_other_orders(
     first, second, published = (
         load_file(path)
         for path in (
-            run / "checkpoints" / "trained-1" / "weights.safetensors",
-            run / "checkpoints" / "trained-2" / "weights.safetensors",
+            run / "checkpoints" / "weights-1" / "weights.safetensors",
+            run / "checkpoints" / "weights-2" / "weights.safetensors",
             run / "model" / "model.safetensors",
         )
     )
@@ -57,21 +58,21 @@ def test_the_published_weights_are_the_mean_of_trainings_in_other_orders(
     assert np.allclose(published[name], (first[name] + second[name]) / 2, atol=1e-7)
     facts = json.loads((run / "metrics.json").read_text())["train"]
     assert len(facts["best_epochs"]) == 2
-    assert {path.name for path in (run / "evaluations").iterdir()} == {"training-1", "training-2"}
-    # What the second training has left is all that going on needs.
+    assert {path.name for path in (run / "evaluations").iterdir()} == {"seed-run-1", "seed-run-2"}
+    # The weights that are kept are all that resuming needs.
     before = json.loads((run / "metrics.json").read_text())["test"]
     (run / "metrics.json").unlink()
     capsys.readouterr()
     assert finetune.main(arguments) == 0
-    assert "training 1 of 2" not in capsys.readouterr().out
+    assert "seed run 1 of 2" not in capsys.readouterr().out
     assert json.loads((run / "metrics.json").read_text())["test"] == before
 
 
-def test_every_training_computes_in_the_precision_that_was_asked(
+def test_every_seed_run_computes_in_the_precision_that_was_asked(
     tiny_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     products: list[set[torch.dtype]] = []
-    train, multiply = finetune.train, torch.nn.Linear.forward
+    train, multiply = seed_runs.train_with_checkpoints, torch.nn.Linear.forward
 
     def watched_training(trainer: finetune.GenreTrainer) -> None:
         products.append(set())
@@ -83,7 +84,7 @@ def test_every_training_computes_in_the_precision_that_was_asked(
             products[-1].add(product.dtype)
         return product
 
-    monkeypatch.setattr(finetune, "train", watched_training)
+    monkeypatch.setattr(seed_runs, "train_with_checkpoints", watched_training)
     monkeypatch.setattr(torch.nn.Linear, "forward", watched_product)
     flags = ["--soup", "2", "--precision", "bf16", "--frozen-share", "0.5", "--probe-c", "0"]
     assert finetune.main(tiny_arguments(tmp_path / "run", *flags)) == 0

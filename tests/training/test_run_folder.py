@@ -1,4 +1,4 @@
-"""The folder of a run: what it keeps, what it refuses to go on with, what it shows meanwhile."""
+"""The folder of a run: what it keeps, what it refuses to resume, what it prints meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from test_finetune import read_json
 from test_robustness import flip, make_checkpoint
@@ -28,33 +27,8 @@ from movie_genres.training.checkpoints import (
     kept_folder,
     remove_older,
 )
-from movie_genres.training.run_folder import RunFolder
 
 Arguments = Callable[..., list[str]]
-
-
-def test_damaged_soft_labels_are_named_and_made_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run, made = RunFolder(tmp_path), []
-
-    def make() -> np.ndarray:
-        made.append(1)
-        return np.array([[0.25, 0.75]], dtype=np.float32)
-
-    for _ in range(2):
-        assert run.soft_labels(make).tolist() == [[0.25, 0.75]]
-    assert len(made) == 1
-    assert capsys.readouterr().out == ""
-    path = run.checkpoints / "soft_labels" / "probabilities.npy"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1  # of a probability, which numpy would read without a word
-    path.write_bytes(bytes(content))
-    assert run.soft_labels(make).tolist() == [[0.25, 0.75]]
-    assert len(made) == 2
-    assert "soft_labels cannot be used and is made again: probabilities.npy is damaged" in (
-        capsys.readouterr().out
-    )
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", '{"a": '])
@@ -106,13 +80,13 @@ def test_a_checkpoint_whose_removal_was_cut_short_counts_as_none(tmp_path: Path)
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (("processes",), 2, r"number of processes \(2 there, 1 now\)"),
-        (("versions", "torch"), "1.0", r"version of torch \(1.0 there, .* installed\)"),
+        (("processes",), 2, r"number of processes \(2 in that run, 1 now\)"),
+        (("versions", "torch"), "1.0", r"version of torch \(1.0 in that run, .* installed\)"),
         (("encoder",), "0" * 64, "weights \\(the encoder's files have changed\\)"),
         (("dataset", "fingerprint"), "0" * 64, "data \\(the prepared dataset has changed\\)"),
     ],
 )
-def test_an_unfinished_run_of_other_circumstances_is_not_gone_on_with(
+def test_an_unfinished_run_of_other_circumstances_is_not_resumed(
     tiny_arguments: Arguments,
     finished_run: Path,
     tmp_path: Path,
@@ -130,7 +104,7 @@ def test_an_unfinished_run_of_other_circumstances_is_not_gone_on_with(
         finetune.main(tiny_arguments(tmp_path))
 
 
-def test_a_complete_run_is_shown_by_any_version_and_loses_states_left_by_a_kill(
+def test_a_complete_run_is_shown_by_any_version_and_loses_activations_left_by_a_kill(
     tiny_arguments: Arguments,
     finished_run: Path,
     tmp_path: Path,
@@ -139,11 +113,11 @@ def test_a_complete_run_is_shown_by_any_version_and_loses_states_left_by_a_kill(
     record = read_json(finished_run / "args.json")
     record["versions"]["torch"], record["processes"] = "1.0", 8
     write_json(tmp_path / "args.json", record)
-    (tmp_path / "checkpoints" / "first_pass").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "cached_activations").mkdir(parents=True)
     shutil.copy(finished_run / "metrics.json", tmp_path)
     assert finetune.main(tiny_arguments(tmp_path)) == 0
     assert "is complete" in capsys.readouterr().out
-    assert not (tmp_path / "checkpoints" / "first_pass").exists()
+    assert not (tmp_path / "checkpoints" / "cached_activations").exists()
 
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(InputError, match=r"metrics.json is damaged; remove it"):
@@ -157,22 +131,22 @@ def test_a_flag_that_is_newer_than_a_run_counts_as_its_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     record = read_json(finished_run / "args.json")
-    for section, name in (("project", "soft_labels"), ("training", "label_smoothing_factor")):
+    for section, name in (("project", "never_empty"), ("training", "label_smoothing_factor")):
         del record[section][name]
     write_json(tmp_path / "args.json", record)
     shutil.copy(finished_run / "metrics.json", tmp_path)
     assert finetune.main(tiny_arguments(tmp_path)) == 0
     assert "is complete" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"--soft-labels \(0.0 there, 0.5 asked\)"):
-        finetune.main(tiny_arguments(tmp_path, "--soft-labels", "0.5"))
+    with pytest.raises(InputError, match=r"--never-empty \(False in that run, True given\)"):
+        finetune.main(tiny_arguments(tmp_path, "--never-empty"))
 
 
-def test_the_remaining_time_counts_the_trainings_that_follow(
+def test_the_remaining_time_counts_the_seed_runs_that_follow(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    shown = ReadableProgress(show_bar=False, trainings_left=2)
+    shown = ReadableProgress(show_bar=False, seed_runs_left=2)
     state = SimpleNamespace(
         global_step=10, max_steps=100, epoch=0.1, is_world_process_zero=True, best_metric=None
     )
@@ -205,15 +179,14 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(capsys: pytest.CaptureFixture[str
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_run_stopped_before_its_trainings_goes_on_with_what_is_whole(
+def test_a_run_stopped_before_its_seed_runs_resumes_with_what_is_whole(
     tiny_arguments: Arguments,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = tiny_arguments(
-        tmp_path / "run", "--frozen-share", "0.5", "--soft-labels", "0.5", "--soup", "2",
-        "--num-train-epochs", "1",
+        tmp_path / "run", "--frozen-share", "0.5", "--soup", "2", "--num-train-epochs", "1"
     )  # fmt: skip
 
     def stop(*_: Any) -> None:
@@ -222,25 +195,24 @@ def test_a_run_stopped_before_its_trainings_goes_on_with_what_is_whole(
     with monkeypatch.context() as patch:
         patch.setattr(finetune, "build_trainer", stop)
         assert exit_code(lambda: finetune.main(arguments)) == 128 + signal.SIGTERM
-    assert "is kept: the same command goes on from there" in capsys.readouterr().out
+    assert "parts are kept: the same command resumes from there" in capsys.readouterr().out
     kept = tmp_path / "run" / "checkpoints"
     before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
-    states = kept / "first_pass" / "train_states"
-    flip(states)
+    activations = kept / "cached_activations" / "train"
+    activations.write_bytes(activations.read_bytes()[:-1])
     flip(kept / "probe" / "head.safetensors")
     monkeypatch.setattr(finetune, "finish", lambda *_: None)
     assert finetune.main(arguments) == 0
     said = capsys.readouterr().out
-    assert "first_pass cannot be used and is made again: train_states is damaged" in said
-    assert "probe cannot be used and is made again: head.safetensors is damaged" in said
+    assert "probe cannot be used and is computed again: head.safetensors is damaged" in said
     for path, content in before.items():
-        if path.parent.name in ("first_pass", "soft_labels"):
+        if path.parent.name == "cached_activations":
             assert path.read_bytes() == content
-    # Killed after a training was kept, and before its checkpoints were removed.
-    shutil.rmtree(kept / "trained-2")
-    (kept / "training-1" / "checkpoint-1").mkdir(parents=True)
+    # Killed after the weights of a seed run were kept, before its checkpoints were removed.
+    shutil.rmtree(kept / "weights-2")
+    (kept / "seed-run-1" / "checkpoint-1").mkdir(parents=True)
     assert finetune.main(arguments) == 0
-    assert "training 1 of 2" not in capsys.readouterr().out
+    assert "seed run 1 of 2" not in capsys.readouterr().out
     assert {path.name for path in kept.iterdir()} == {
-        "first_pass", "probe", "soft_labels", "trained-1", "trained-2"
+        "cached_activations", "probe", "weights-1", "weights-2"
     }  # fmt: skip

@@ -1,0 +1,111 @@
+"""The subprocess check: what a fresh process gets that loads a model or a dataset by its name.
+
+`run_subprocess_check` writes a request and starts this module, which writes its answer; both are
+JSON files. A name is a path relative to the working directory before the upload, and a Hub id
+after it: the code is the same. Each check imports what it needs itself, because importing
+transformers takes longer than checking a dataset.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def run_subprocess_check(
+    request: Mapping[str, Any], working_directory: Path, environment: Mapping[str, str]
+) -> dict[str, Any] | str:
+    """Run a check in a process of its own.
+
+    Args:
+        request: "check": "model" or "dataset"; and the arguments of its function below.
+        working_directory: Of the process.
+        environment: Variables that it has besides this process's.
+
+    Returns:
+        What the function returned, or the error that the process ended with.
+    """
+    project = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
+    with tempfile.TemporaryDirectory() as scratch:
+        files = Path(scratch) / "request.json", Path(scratch) / "answer.json"
+        files[0].write_text(json.dumps(request), encoding="utf-8")
+        variables = {"PYTHONPATH": path, "HF_DATASETS_CACHE": scratch, **environment}
+        # -P: files in the working directory are data, and must not shadow a module.
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "movie_genres.hub.subprocess_check", *map(str, files)],
+            cwd=working_directory, env=os.environ | variables,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            return json.loads(files[1].read_text(encoding="utf-8"))
+    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return f"in the subprocess check: {last.removeprefix('movie_genres.errors.')}"
+
+
+def main() -> None:
+    """`sys.argv`: the request's file, the answer's file."""
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    checks: dict[str, Callable[..., Any]] = {"model": predict_by_name, "dataset": count_rows}
+    answer = checks[request.pop("check")](**request)
+    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
+
+
+def predict_by_name(
+    repo_id: str, revision: str | None, texts: list[str], snippet: str
+) -> dict[str, Any]:
+    """Load a model in every way that its card names, and predict.
+
+    Args:
+        repo_id: Path of a folder, or Hub id.
+        revision: The commit; None for a folder.
+        texts: As the column `text` has them.
+        snippet: File with the code of the card, which defines `film`, `scores` and `genres`.
+
+    Returns:
+        Probabilities by genre of each text ("pipeline", "classifier"); the thresholds; and for the
+        film of the snippet the probabilities by the classifier ("film") and what the snippet
+        printed ("snippet_scores", "snippet_genres").
+    """
+    from huggingface_hub import snapshot_download
+    from transformers import pipeline
+
+    from movie_genres.inference.classifier import GenreClassifier
+
+    folder = repo_id if revision is None else snapshot_download(repo_id, revision=revision)
+    classifier = GenreClassifier.from_pretrained(folder)
+    plain: Any = pipeline(
+        "text-classification", model=repo_id, revision=revision, top_k=None, truncation=True
+    )
+    printed = runpy.run_path(snippet)
+    labels = classifier.decisions.labels
+    film = classifier.probabilities([printed["film"]])[0].tolist()
+    return {
+        "pipeline": [{s["label"]: s["score"] for s in scores} for scores in plain(texts)],
+        "classifier": [
+            dict(zip(labels, row, strict=True)) for row in classifier.probabilities(texts).tolist()
+        ],
+        "thresholds": plain.model.config.thresholds,
+        "film": dict(zip(labels, film, strict=True)),
+        "snippet_scores": {s["label"]: s["score"] for s in printed["scores"]},
+        "snippet_genres": printed["genres"],
+    }
+
+
+def count_rows(repo_id: str, revision: str | None) -> dict[str, int]:
+    """Load a dataset by name: number of rows of each split."""
+    from datasets import load_dataset
+
+    splits = load_dataset(repo_id, revision=revision)
+    return {name: len(rows) for name, rows in splits.items()}
+
+
+if __name__ == "__main__":
+    main()

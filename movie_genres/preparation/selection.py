@@ -1,0 +1,116 @@
+"""Cleaned films -> which are kept, with which genres, and in which split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from movie_genres.errors import InputError
+from movie_genres.preparation.duplicates import in_order
+from movie_genres.preparation.films import (
+    Films,
+    find_groups,
+    reject_rare_genres,
+    reject_repeated,
+)
+from movie_genres.preparation.splits import MIN_FILMS, split_groups
+from movie_genres.preparation.train_only import admit, hold_back
+from movie_genres.reading.sources import Source
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All rows, and what was decided about them."""
+
+    films: Films
+    labels: list[str]
+    """Genre names in the order of the columns of labels."""
+    split: np.ndarray
+    """Index into `SPLITS` of each row, int8, -1 for rejected ones."""
+    groups: np.ndarray
+    """Film of each row, -1 for rejected ones."""
+    label_conflicts: int
+    """Plots whose rows had different genres."""
+    below_min_count: Mapping[str, int]
+    """Genres that were dropped, with their number of films."""
+    n_train_only: int
+    """Films of `--train-source` that went to train."""
+    used: np.ndarray | None
+    """As `Films.used_by_source` gives it; None if a genre that is not given is absent."""
+    min_genre_count: int
+    seed: int
+
+
+def select_films(
+    films: Films,
+    sources: Sequence[Source],
+    *,
+    min_genre_count: int,
+    absent_is_unknown: bool,
+    seed: int,
+) -> Selection:
+    """Unite repeated films, drop rare genres, and split 80 / 10 / 10.
+
+    Args:
+        films: All rows; changed in place.
+        sources: Where they are from.
+        min_genre_count: Genres with fewer films are dropped.
+        absent_is_unknown: Whether a genre that a source never uses is unknown for its films.
+        seed: Of the splits.
+
+    Raises:
+        InputError: If too few films are usable, all have the same genres, or no film of
+            `--train-source` could be added.
+    """
+    train_only = hold_back(films, sources)
+    reject_repeated(films)
+    groups, label_conflicts = find_groups(films)
+    below_min_count = reject_rare_genres(films, min_genre_count)
+    _check_usable(films, groups, sources)
+    labels = sorted(films.genre_counts(films.usable))
+    split = _split(films, groups, labels, seed=seed)
+    n_train_only = admit(films, train_only, split, groups, labels)
+    return Selection(
+        films=films,
+        labels=labels,
+        split=split,
+        groups=groups,
+        label_conflicts=label_conflicts,
+        below_min_count=below_min_count,
+        n_train_only=n_train_only,
+        used=films.used_by_source(len(sources), labels) if absent_is_unknown else None,
+        min_genre_count=min_genre_count,
+        seed=seed,
+    )
+
+
+def _check_usable(films: Films, groups: np.ndarray, sources: Sequence[Source]) -> None:
+    """Raises: InputError: If the usable films are too few, or all have the same genres."""
+    kept = films.usable
+    distinct = len(np.unique(groups[kept]))
+    several_genres = len(np.unique(films.genres[kept])) > 1
+    if several_genres and distinct >= MIN_FILMS:
+        return
+    why = [f"{reason}: {count}" for reason, count in films.rejected().most_common(4)]
+    if len(kept) and not several_genres:
+        why.append("all have the same genres")
+    elif len(kept):
+        why.append(f"distinct films by id and by plot: {distinct}; three splits need {MIN_FILMS}")
+    columns = sources[0].columns
+    raise InputError(
+        f"only {len(kept)} of {len(films)} rows of {', '.join(s.name for s in sources)} are usable "
+        f"({'; '.join(why)}); plots were read from {columns['plot']!r}, genres from "
+        f"{columns['raw_genres']!r}: set --text-column, --genre-column, --min-words or "
+        "--min-genre-count"
+    )
+
+
+def _split(films: Films, groups: np.ndarray, labels: Sequence[str], *, seed: int) -> np.ndarray:
+    """Index into `SPLITS` of each row, int8, -1 for rejected ones."""
+    kept = films.usable
+    split = np.full(len(films), -1, dtype=np.int8)
+    y = films.multi_hot(kept, labels)
+    split[kept] = split_groups(y, in_order(groups[kept]), seed=seed)
+    return split

@@ -1,0 +1,150 @@
+"""The linear probe that the head is initialised from: fitted on the encoder before training.
+
+It is the baseline "frozen encoder + logistic regression" as well.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from sklearn.linear_model import LogisticRegression
+from transformers import PreTrainedModel, set_seed
+
+from movie_genres.inference.runtimes import predict_logits
+from movie_genres.model.batching import rows_of_batches, tokens_that_suit
+from movie_genres.model.devices import autocast, default_device
+from movie_genres.model.encoder import EncoderName, load_encoder
+from movie_genres.model.head import LinearHead, captured_features, set_head
+from movie_genres.preparation.loading import Prepared
+from movie_genres.progress import Pace
+from movie_genres.training.batches import TrainingInputs
+from movie_genres.training.checkpoints import is_intact
+from movie_genres.training.run_folder import RunFolder
+
+
+@torch.inference_mode()
+def head_features(model: PreTrainedModel, inputs: TrainingInputs, precision: str) -> np.ndarray:
+    """What enters the final Linear for each film of the training split, by all processes together.
+
+    Args:
+        model: A sequence classifier that reads the batches of `inputs`; is set to evaluation.
+        inputs: With the training split.
+        precision: float32, bf16 or fp16 (autocast).
+
+    Returns:
+        float32, shape (n_films, n_features).
+    """
+    process, films = PartialState(), inputs.films["train"]
+    batches = list(rows_of_batches(inputs.lengths["train"], tokens_that_suit(model.device)))
+    own, pace = batches[process.process_index :: process.num_processes], Pace()
+    model.eval()
+    with captured_features(model) as captured, autocast(precision, model.device):
+        for done, rows in enumerate(own):
+            if process.is_main_process and pace.is_due():
+                print(f"encoding films for the linear probe, {pace.left(done, len(own))} left")
+            batch = inputs.collate([films[int(row)] for row in rows])
+            model(**{n: v.to(model.device) for n, v in batch.items() if n != "labels"})
+    computed = [features.cpu().numpy() for features in captured]
+    gathered = gather_object(list(zip(own, computed, strict=True)))
+    order = np.concatenate([rows for rows, _ in gathered])
+    return np.concatenate([features for _, features in gathered])[np.argsort(order)]
+
+
+def initialise_head(
+    model: PreTrainedModel,
+    inputs: TrainingInputs,
+    run: RunFolder,
+    y: np.ndarray,
+    *,
+    pos_weight: np.ndarray,
+    inverse_penalty: float,
+    precision: str,
+    began: float,
+) -> float:
+    """Give the final Linear the weights of a linear probe, which is kept in the run's folder.
+
+    Args:
+        model: A sequence classifier that reads the batches of `inputs`.
+        inputs: With the training split.
+        run: Where the probe is kept; one that is kept already is not fitted again.
+        y: Labels of the training split, NaN where unknown, shape (n_films, n_labels).
+        pos_weight: As `fit_probe` takes it.
+        inverse_penalty: Likewise.
+        precision: Of the training.
+        began: When the run began, by `time.perf_counter`.
+
+    Returns:
+        Seconds from the beginning of the run until the probe was fitted.
+    """
+    process, intact = PartialState(), is_intact(run.probe)
+    process.wait_for_everyone()
+    if not intact:
+        features = head_features(model, inputs, precision)
+        if process.is_main_process:
+            probe = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
+            seconds = time.perf_counter() - began
+            run.save_probe(probe, seconds)
+            print(f"the head is initialised from a linear probe after {seconds:.0f} s", flush=True)
+        process.wait_for_everyone()
+    head, seconds = run.load_probe()
+    set_head(model, head)
+    return seconds
+
+
+def fit_probe(
+    features: np.ndarray, y: np.ndarray, pos_weight: np.ndarray, *, inverse_penalty: float
+) -> LinearHead:
+    """One regularised logistic regression per label on standardised features, as a head.
+
+    Args:
+        features: What enters the final Linear, shape (n_samples, n_features).
+        y: Multi-hot labels, NaN where unknown, shape (n_samples, n_labels).
+        pos_weight: Weights of the positives, shape (n_labels,): the probe minimises the loss that
+            training continues with.
+        inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
+    """
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    standard = (features - mean) / scale
+    weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
+    for label in range(y.shape[1]):
+        known = ~np.isnan(y[:, label])
+        true = y[known, label]
+        if len(np.unique(true)) < 2:
+            # Nothing to separate: the log odds of a rate that one film more would give.
+            bias[label] = np.log((true.sum() + 0.5) / (len(true) - true.sum() + 0.5))
+            continue
+        probe = LogisticRegression(
+            C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
+        ).fit(standard[known], true)
+        weight[label] = probe.coef_[0] / scale
+        bias[label] = probe.intercept_[0] - weight[label] @ mean
+    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def probe_logits(
+    head: LinearHead, encoder: EncoderName, prepared: Prepared, *, max_length: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the untrained encoder with the probe as its head: validation, test.
+
+    Args:
+        head: The probe.
+        encoder: That it was fitted on.
+        prepared: With the texts.
+        max_length: Texts are truncated to so many tokens.
+        seed: Of the run. Layers that the encoder lacks start at random; the seed makes them those
+            that were probed.
+    """
+    set_seed(seed)
+    loaded = load_encoder(encoder, prepared.labels, max_length)
+    set_head(loaded.model, head)
+    model = loaded.model
+    model.to(default_device())  # type: ignore[arg-type]  # the stub of `to` lacks the device
+    validation, test = (
+        predict_logits(model, loaded.tokenizer, prepared.texts(split), max_length=max_length)
+        for split in ("validation", "test")
+    )
+    return validation, test

@@ -1,0 +1,294 @@
+"""What makes a CPU faster changes nothing but the time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from encoders import MAKERS
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+import finetune
+from movie_genres.errors import TrainingError
+from movie_genres.model import cpu
+from movie_genres.model.cpu import (
+    CachedFilms,
+    RowsFile,
+    cached_activations,
+    captured_activations,
+    collate_activations,
+    find_shortcut,
+    shorten_last_layer,
+)
+from movie_genres.model.layers import find_stack, freeze_lower
+from movie_genres.training import batches
+
+Arguments = Callable[..., list[str]]
+FIRST_POSITION_ONLY = ("bert", "roberta", "electra")
+# ALBERT's layers are one layer, applied again and again.
+STACKED = [name for name in MAKERS if name != "albert"]
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return MAKERS[request.param]().eval()
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    ids = torch.randint(3, 50, (5, 7), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    mask[1, 3:] = 0
+    return {"input_ids": ids * mask, "attention_mask": mask}
+
+
+def activations(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    with captured_activations(model, 1) as captured, suppress(cpu._CapturedError):
+        model(**batch)
+    return captured[0]
+
+
+@pytest.mark.parametrize("model", STACKED, indirect=True)
+def test_the_trainable_layers_learn_from_activations_what_the_model_learns_from_texts(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor]
+) -> None:
+    freeze_lower(model, 0.5)
+    shortcut = find_shortcut(model, 1, batch)
+    assert shortcut is not None
+    labels = torch.eye(3)[[0, 1, 2, 0, 1]]
+    from_texts = model(**batch, labels=labels)
+    gradients = []
+    from_texts.loss.backward()
+    gradients.append([w.grad.clone() for w in model.parameters() if w.grad is not None])
+    model.zero_grad()
+    inputs = {"inputs_embeds": activations(model, batch), "labels": labels}
+    with shortcut.applied(model):
+        cached = model(**inputs, attention_mask=batch["attention_mask"])
+    cached.loss.backward()
+    gradients.append([w.grad.clone() for w in model.parameters() if w.grad is not None])
+    assert torch.allclose(cached.logits, from_texts.logits, atol=1e-5)
+    assert len(gradients[0]) == len(gradients[1]) > 5
+    for expected, found in zip(*gradients, strict=True):
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", STACKED, indirect=True)
+def test_the_model_keeps_its_weights_names_and_is_as_before_afterwards(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor]
+) -> None:
+    before, names = model(**batch).logits, list(model.state_dict())
+    shortcut = find_shortcut(model, 1, batch)
+    assert shortcut is not None
+    with pytest.raises(KeyboardInterrupt), shortcut.applied(model):
+        assert list(model.state_dict()) == names
+        assert model.main_input_name == "inputs_embeds"
+        raise KeyboardInterrupt
+    assert torch.equal(model(**batch).logits, before)
+    assert model.main_input_name == "input_ids"
+
+
+@pytest.mark.parametrize("model", FIRST_POSITION_ONLY, indirect=True)
+def test_no_position_is_computed_that_the_head_does_not_read(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor]
+) -> None:
+    shortcut = find_shortcut(model, 1, batch)
+    assert shortcut is not None and shortcut.shortened
+    expected, last = model(**batch).logits, find_stack(model)[-1]
+    shorten_last_layer(model, batch)
+    assert torch.allclose(model(**batch).logits, expected, atol=1e-5)
+    assert last(torch.zeros(5, 7, 16)).shape == (5, 1, 16)
+
+
+def test_a_head_that_reads_every_position_keeps_them(batch: dict[str, torch.Tensor]) -> None:
+    class MeanPooler(torch.nn.Module):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return hidden.mean(1)
+
+    model = MAKERS["bert"]().eval()
+    model.bert.pooler = MeanPooler()
+    shortcut = find_shortcut(model, 1, batch)
+    assert shortcut is not None and not shortcut.shortened
+    shorten_last_layer(model, batch)
+    assert find_stack(model)[-1](torch.zeros(5, 7, 16)).shape == (5, 7, 16)
+
+
+@pytest.mark.parametrize(("name", "n_frozen"), [("albert", 0), ("bert", 0), ("bert", 2)])
+def test_nothing_is_cached_where_no_or_every_layer_is_frozen(
+    name: str, n_frozen: int, batch: dict[str, torch.Tensor]
+) -> None:
+    assert find_shortcut(MAKERS[name](), n_frozen, batch) is None
+
+
+def test_rows_of_different_lengths_come_back_in_any_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.array([3, 1, 4])
+    rows = [rng.normal(size=(length, 5)).astype(np.float32) for length in lengths]
+    file = RowsFile(tmp_path / "rows", lengths, 5, "float32")
+    file.allocate()
+    file.write([2, 0], [rows[2], rows[0]])
+    file.write([1], [rows[1]])
+    assert file.path.stat().st_size == file.n_bytes == 8 * 5 * 4
+    for row in (1, 2, 0):
+        assert np.array_equal(file.read(row), rows[row])
+
+    films = CachedFilms(file, np.eye(3, dtype=np.float32))
+    batch = collate_activations([films[0], films[2]])
+    assert batch["inputs_embeds"].shape == (2, 8, 5)
+    assert np.array_equal(batch["inputs_embeds"][0, :3], rows[0])
+    assert not batch["inputs_embeds"][0, 3:].any()
+    assert batch["attention_mask"].tolist() == [[1] * 3 + [0] * 5, [1] * 4 + [0] * 4]
+    assert torch.equal(batch["labels"], torch.eye(3)[[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(np.nan, "not finite.*weights are damaged"), (7e4, "beyond the range of float16")],
+)
+def test_activations_that_are_not_finite_stop_the_run_with_the_causes(
+    tmp_path: Path, value: float, said: str
+) -> None:
+    file = RowsFile(tmp_path / "rows", np.array([1]), 2, "float16")
+    file.allocate()
+    with pytest.raises(TrainingError, match=said):
+        file.write([0], [np.array([[1.0, value]], dtype=np.float32)])
+
+
+class Films(list[dict[str, Any]]):
+    """Tokenised films, as a dataset has them."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return [film[key] for film in self] if key == "labels" else super().__getitem__(key)
+
+
+def collate(films: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    longest = max(len(film["input_ids"]) for film in films)
+    padded = [film["input_ids"] + [0] * (longest - len(film["input_ids"])) for film in films]
+    ids = torch.tensor(padded)
+    return {"input_ids": ids, "attention_mask": (ids > 0).long()}
+
+
+def cached(folder: Path) -> list[np.ndarray] | None:
+    """The cached activations of three films by a random BERT."""
+    torch.manual_seed(0)
+    model = MAKERS["bert"]()
+    lengths = np.array([4, 2, 7])
+    films = Films(
+        {"input_ids": list(range(3, 3 + length)), "labels": [1.0, 0.0, 0.0]} for length in lengths
+    )
+    with cached_activations(
+        model, {"train": films}, {"train": lengths}, collate,
+        n_frozen=1, folder=folder, precision="float32",
+    ) as by_split:  # fmt: skip
+        if by_split is None:
+            return None
+        return [by_split["train"][row]["inputs_embeds"] for row in range(3)]
+
+
+def test_what_is_cached_is_what_enters_the_first_trainable_layer(tmp_path: Path) -> None:
+    found = cached(tmp_path / "cache")
+    torch.manual_seed(0)
+    model = MAKERS["bert"]().eval()
+    assert found is not None
+    for length, values in zip((4, 2, 7), found, strict=True):
+        batch = {"input_ids": torch.arange(3, 3 + length)[None]}
+        assert np.allclose(values, activations(model, batch)[0].numpy(), atol=1e-6)
+
+
+def test_a_complete_cache_is_read_and_an_incomplete_one_computed_again(tmp_path: Path) -> None:
+    expected = cached(tmp_path / "cache")
+    assert expected is not None
+    path = tmp_path / "cache" / "train"
+    whole = path.read_bytes()
+    for content, read in ((bytes(len(whole)), True), (whole[:-1], False)):
+        path.write_bytes(content)
+        found = cached(tmp_path / "cache")
+        assert found is not None
+        assert all((values == 0).all() for values in found) == read
+    for mine, values in zip(expected, found, strict=True):
+        assert np.array_equal(mine, values)
+
+
+def test_nothing_is_cached_on_a_disk_without_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n_bytes = (4 + 2 + 7) * 16 * 4
+    for free, fits in ((2 * n_bytes, True), (2 * n_bytes - 1, False)):
+        usage = SimpleNamespace(free=free)
+        monkeypatch.setattr(cpu.shutil, "disk_usage", lambda _, usage=usage: usage)
+        assert (cached(tmp_path / str(free)) is not None) == fits
+    assert "has no room for" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def cached_or_not(
+    tiny_arguments: Arguments, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Two runs that differ in whether the activations of the frozen layer are cached."""
+    runs = {}
+    for keep in ("always", "never"):
+        runs[keep] = tmp_path_factory.mktemp("runs") / keep
+        flags = ["--frozen-share", "0.5", "--cache-activations", keep]
+        assert finetune.main(tiny_arguments(runs[keep], *flags)) == 0
+    return runs
+
+
+def test_a_training_on_cached_activations_ends_as_one_that_computes_them_at_every_step(
+    cached_or_not: dict[str, Path],
+) -> None:
+    kept, anew = (
+        json.loads((cached_or_not[keep] / "metrics.json").read_text())
+        for keep in ("always", "never")
+    )
+    assert kept["test"]["chosen"] == pytest.approx(anew["test"]["chosen"], abs=1e-4)
+    assert kept["thresholds"] == pytest.approx(anew["thresholds"], abs=1e-3)
+    steps = [
+        json.loads(
+            (cached_or_not[keep] / "checkpoints/checkpoint-20/trainer_state.json").read_text()
+        )
+        for keep in ("always", "never")
+    ]
+    assert steps[0]["num_input_tokens_seen"] == steps[1]["num_input_tokens_seen"] > 0
+    for ours, theirs in zip(*(step["log_history"] for step in steps), strict=True):
+        assert ours.get("loss") == pytest.approx(theirs.get("loss"), abs=1e-4)
+        assert ours.get("eval_loss") == pytest.approx(theirs.get("eval_loss"), abs=1e-4)
+
+
+def test_activations_are_gone_once_the_run_is_complete(cached_or_not: dict[str, Path]) -> None:
+    assert not (cached_or_not["always"] / "checkpoints" / "cached_activations").exists()
+
+
+def test_nothing_of_it_runs_where_nothing_is_frozen_or_cached(
+    tiny_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("this is for a CPU with frozen layers")
+
+    monkeypatch.setattr(batches, "cached_activations", refuse)
+    flags = ["--num-train-epochs", "1", "--frozen-share"]
+    for more in (["0"], ["0.5", "--cache-activations", "never"]):
+        assert finetune.main(tiny_arguments(tmp_path / more[0], *flags, *more)) == 0
+    with pytest.raises(AssertionError):
+        finetune.main(tiny_arguments(tmp_path / "cached", *flags, "0.5"))
+
+
+def test_every_checkpoint_is_a_whole_model(
+    cached_or_not: dict[str, Path],
+) -> None:
+    checkpoint = cached_or_not["always"] / "checkpoints" / "checkpoint-20"
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint, output_loading_info=True
+    )
+    assert not loading["missing_keys"] and not loading["unexpected_keys"]
+    ids = torch.arange(5, 15)[None]
+    other = AutoModelForSequenceClassification.from_pretrained(
+        cached_or_not["never"] / "checkpoints" / "checkpoint-20"
+    )
+    assert torch.allclose(model(ids).logits, other(ids).logits, atol=1e-3)
