@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.decisions.stored import label_names, undo_calibration
 from movie_genres.errors import InputError
-from movie_genres.evaluation.artifacts import ModelFacts, result_table, write_results
+from movie_genres.evaluation.artifacts import ModelMetadata, result_table, write_results
 from movie_genres.evaluation.judge import (
     TextModel,
     judge_as_stored,
@@ -108,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
     )
     results = replace(results, baselines=baselines)
-    facts = model_facts(args, text_model.max_length)
-    write_results(args.output_dir, results, prepared, facts, sweep)
+    metadata = model_metadata(args, text_model.max_length)
+    write_results(args.output_dir, results, prepared, metadata, sweep=sweep)
     if args.onnx:
         write_onnx(text_model, args)
     print(f"Test split of {args.dataset_dir}, threshold policy '{results.thresholds.policy}':\n")
@@ -145,7 +145,7 @@ def check_labels(labels: list[str], prepared: Prepared, name: str) -> None:
         raise InputError(
             f"{name} and the prepared dataset have different genres (model only: "
             f"{', '.join(only_model) or 'none'}; data only: {', '.join(only_data) or 'none'}); "
-            "prepare the data with the aliases and --min-genre-count of the model's own data"
+            "prepare the data with the aliases and --min-genre-count of the model"
         )
 
 
@@ -160,9 +160,9 @@ def check_fields(model: PreTrainedModel, prepared: Prepared, name: str) -> None:
         )
 
 
-def model_facts(args: argparse.Namespace, max_length: int) -> ModelFacts:
+def model_metadata(args: argparse.Namespace, max_length: int) -> ModelMetadata:
     origin = "with calibration and thresholds fitted anew on" if args.retune else "evaluated on"
-    return ModelFacts(
+    return ModelMetadata(
         name=args.output_dir.resolve().name,
         model_id="model" if args.retune or args.onnx else args.model,
         origin=f"The model `{args.model}`, {origin}",

@@ -48,7 +48,7 @@ from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress, p
 from movie_genres.training.checkpoints import TrainingStoppedError
 from movie_genres.training.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.training.probe import initialise_head, probe_logits
-from movie_genres.training.provenance import model_facts, run_facts
+from movie_genres.training.provenance import model_metadata, training_metadata
 from movie_genres.training.run_folder import RunFolder, run_record
 from movie_genres.training.seed_runs import train_seed_runs
 from movie_genres.training.trainer import FilmTrainer
@@ -266,7 +266,7 @@ def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> No
         seed=seed,
         probe=probe,
     )
-    train = run_facts(
+    train = training_metadata(
         seed_runs,
         precision=project.precision,
         world_size=job.args.world_size,
@@ -274,8 +274,8 @@ def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> No
         memory=memory,
     )
     results = replace(results, baselines=baselines, train=train)
-    facts = model_facts(job.args, project, run.path, job.encoder, train)
-    write_results(run.path, results, job.prepared, facts, sweep)
+    metadata = model_metadata(job.args, project, run.path, job.encoder, train)
+    write_results(run.path, results, job.prepared, metadata, sweep=sweep)
     run.remove_cache()
     print(closing_words(results.metrics(), run.path))
 

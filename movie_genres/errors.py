@@ -1,4 +1,4 @@
-"""What every module raises for bad input, and for work that cannot come to a good end."""
+"""What every module raises for bad input, and for work that fails."""
 
 
 class InputError(ValueError):

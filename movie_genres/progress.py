@@ -28,7 +28,9 @@ class Pace:
         return True
 
     def left(self, done: int, parts: int) -> str:
-        """Time that the other parts of the work will take, as in "90 s" and "12 min"."""
+        """Time that the other parts of the work will take, as in "90 s", "12 min" and "3.5 h"."""
         pace = (time.monotonic() - self.began) / max(1, done - self.first)
         seconds = round(pace * max(0, parts - done))
-        return f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        if seconds < 120:
+            return f"{seconds} s"
+        return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"

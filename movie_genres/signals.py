@@ -22,7 +22,7 @@ class StoppedError(KeyboardInterrupt):
         self.exit_code = 128 + signal_number
 
     def __str__(self) -> str:
-        return f"stopped by {self.name} {self.after}; the same command goes on from there"
+        return f"stopped by {self.name} {self.after}; the same command resumes from there"
 
 
 @contextmanager

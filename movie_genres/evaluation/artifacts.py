@@ -33,7 +33,7 @@ _TABLE_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelMetadata:
     """What the card says about a model besides its results."""
 
     name: str
@@ -53,7 +53,7 @@ def write_results(
     folder: Path,
     results: Results,
     prepared: Prepared,
-    facts: ModelFacts,
+    metadata: ModelMetadata,
     sweep: Figure | None = None,
 ) -> None:
     """Write a run's report; metrics.json last, so that a folder that has it is complete.
@@ -81,7 +81,7 @@ def write_results(
         y_prob=results.y_prob,
     )
     (folder / "mistakes.md").write_text(mistakes, encoding="utf-8")
-    metrics = results.metrics() | {"card": card_inputs(prepared, facts)}
+    metrics = results.metrics() | {"card": card_inputs(prepared, metadata)}
     (folder / "README.md").write_text(render_card(metrics), encoding="utf-8")
     write_json(folder / "metrics.json", metrics)
 
@@ -126,18 +126,18 @@ def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None
         plt.close(figure)
 
 
-def card_inputs(prepared: Prepared, facts: ModelFacts) -> dict[str, Any]:
+def card_inputs(prepared: Prepared, metadata: ModelMetadata) -> dict[str, Any]:
     """What the card says besides the results; metrics.json keeps it as "card"."""
     report, source = prepared.report, prepared.report["source"]
     names = [name.replace("_", " ") for name in prepared.fields.names]
     return {
-        "model_name": facts.name,
-        "model_id": facts.model_id,
-        "origin": facts.origin,
-        "base_model": facts.base_model,
-        "license": facts.license,
-        "max_length": facts.max_length,
-        "training": dict(facts.training),
+        "model_name": metadata.name,
+        "model_id": metadata.model_id,
+        "origin": metadata.origin,
+        "base_model": metadata.base_model,
+        "license": metadata.license,
+        "max_length": metadata.max_length,
+        "training": dict(metadata.training),
         "fields": " and ".join(", ".join(part) for part in (names[:-1], names[-1:]) if part),
         "text_form": text_form(prepared.fields),
         "dataset": {

@@ -121,9 +121,9 @@ def _decision_text(metrics: Mapping[str, Any]) -> str:
         return "The thresholds are those stored with the model. Nothing was fitted on this data."
     return (
         f"The thresholds were tuned for `{metrics['objective']}` on the validation split. The "
-        f"threshold policy `{metrics['chosen_policy']}` was chosen by cross-validation within that "
-        "split, with the calibration fitted again in each fold. The test split was used once, for "
-        "the scores on this page."
+        f"threshold policy `{metrics['chosen_policy']}` is the simplest one within a standard "
+        "error of the best, by cross-validation within that split with the calibration fitted "
+        "again in each fold. The test split was used once, for the scores on this page."
     )
 
 

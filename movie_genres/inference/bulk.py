@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from tqdm import tqdm
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256, write_json
 from movie_genres.inference.prediction_files import count_rows, join_parts, rows_of, write_part
+from movie_genres.progress import Pace
 from movie_genres.reading.archives import expand
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 from movie_genres.reading.records import Malformed, Table
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 2000
 """Films of a part. Batches of similar length, formed among 2,000, have hardly any padding; their
 tokens take some tens of megabytes, and a killed run loses a minute of work at most."""
-SECONDS_PER_LINE = 60
-"""Between two lines of progress where there is no terminal for a bar, as in training."""
 _RECORD = "command.json"
 _FORMAT = 2
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -286,8 +284,7 @@ class Progress:
     """A bar on a terminal, elsewhere one line per minute."""
 
     def __init__(self, total: int, done: int) -> None:
-        self.total, self.at_start, self.done = total, done, done
-        self.began = self.last_line = time.monotonic()
+        self.total, self.done, self.pace = total, done, Pace(done)
         if done:
             print(f"resuming after {done:,} of {total:,} films", file=sys.stderr)
         self._bar = tqdm(
@@ -303,14 +300,8 @@ class Progress:
     def add(self, n_films: int) -> None:
         self.done += n_films
         self._bar.update(n_films)
-        now = time.monotonic()
-        if self._bar.disable and now - self.last_line >= SECONDS_PER_LINE:
-            self.last_line = now
-            print(self.line(now - self.began), file=sys.stderr, flush=True)
-
-    def line(self, seconds: float) -> str:
-        """Films done, and the time left at the pace since the start of this process."""
-        pace = (self.done - self.at_start) / seconds
-        left = (self.total - self.done) / pace / 60
-        remaining = f"{left:.0f} min" if left < 120 else f"{left / 60:.1f} h"
-        return f"{self.done:,} of {self.total:,} films, {pace:,.1f} films/s, {remaining} left"
+        if self._bar.disable and self.pace.is_due():
+            left = self.pace.left(self.done, self.total)
+            print(
+                f"{self.done:,} of {self.total:,} films, {left} left", file=sys.stderr, flush=True
+            )

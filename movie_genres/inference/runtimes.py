@@ -22,12 +22,12 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import cached_file
 
 from movie_genres.decisions.stored import label_names
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 from movie_genres.files import file_sha256
 from movie_genres.inference.precisions import ONNX_FILES
 from movie_genres.model.batching import rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast
-from movie_genres.model.folders import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
+from movie_genres.model.folders import LOADING_ERRORS, check_model_name, check_tokenizer
 
 if TYPE_CHECKING:
     from transformers import (

@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from movie_genres.defaults import ENCODER_HUB_ID, encoder_folder
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 from movie_genres.files import file_sha256
-from movie_genres.model.folders import LOADING_ERRORS, check_model_name, check_tokenizer, one_line
+from movie_genres.model.folders import LOADING_ERRORS, check_model_name, check_tokenizer
 from movie_genres.model.head import final_linear
 
 DEFAULT_ENCODER = "default"

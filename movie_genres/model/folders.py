@@ -10,7 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 from movie_genres.model.devices import default_device
 
 if TYPE_CHECKING:  # the Auto classes import what a model needs when it is loaded
@@ -67,8 +67,3 @@ def stored_max_length(tokenizer: PreTrainedTokenizerBase, config: PretrainedConf
     """Tokens to which texts are truncated: as stored by training, at most the model's positions."""
     positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return int(min(tokenizer.model_max_length, positions))
-
-
-def one_line(error: BaseException) -> str:
-    """The first sentence of a library's message."""
-    return " ".join(str(error).split())[:300]

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 
 MOST_EXPANSION = 100
 """Ratio of sizes: text rarely shrinks to a twentieth, so this is no metadata."""
@@ -64,7 +64,7 @@ def expand(path: Path, folder: Path) -> list[Path]:
         else:
             return [path]
     except _DAMAGED as error:
-        raise InputError(f"{path} cannot be expanded: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be expanded: {one_line(error)}") from None
     for part in expanded:
         inner = _check_magic(part, f"{path} holds {part.name}, which")
         if inner.startswith((b"\x1f\x8b", b"PK\x03\x04")):

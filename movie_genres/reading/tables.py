@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 from movie_genres.reading.delimited import (
     TRIPLE_COLON,
     DelimitedTable,
@@ -183,7 +183,7 @@ class ParquetTable:
                 rows = file.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(
-                f"{path} cannot be read, it is not well-formed: {_one_line(error)}"
+                f"{path} cannot be read, it is not well-formed: {one_line(error)}"
             ) from None
         check_names(path, self.columns)
         if rows == 0:
@@ -198,7 +198,7 @@ class ParquetTable:
                     yield from zip(*(cells[c] for c in columns), strict=True)
         except (pa.ArrowException, OSError) as error:
             raise InputError(
-                f"{self.path} cannot be read, it is not well-formed: {_one_line(error)}"
+                f"{self.path} cannot be read, it is not well-formed: {one_line(error)}"
             ) from None
 
 
@@ -254,7 +254,7 @@ class HubTable:
             cause = error.__cause__ or error  # "An error occurred while ..." says nothing
             raise InputError(
                 f"--source {name!r} is no file, and no data set could be loaded by that name: "
-                f"{_one_line(cause)}"
+                f"{one_line(cause)}"
             ) from None
         self.notes = [f"all splits of {name} were read: {', '.join(splits)}"]
         self.notes += [
@@ -285,7 +285,3 @@ def _named(value: Any, names: list[str] | None) -> Any:
     if names is None:
         return value
     return [names[i] for i in value] if isinstance(value, list) else names[value]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

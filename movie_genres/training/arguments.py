@@ -19,7 +19,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from movie_genres.decisions.thresholds import OBJECTIVES, RECALL_AT_PRECISION, find_objective
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 from movie_genres.model.devices import PRECISIONS, choose_precision, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
 from movie_genres.training.losses import CLASS_WEIGHTS
@@ -274,7 +274,7 @@ def parse_finetune_args(
     try:
         return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
-        raise InputError(" ".join(str(error).split())) from None
+        raise InputError(one_line(error)) from None
 
 
 def read_recipe(path: Path) -> list[str]:
@@ -286,9 +286,7 @@ def read_recipe(path: Path) -> list[str]:
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML as well
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"the recipe {path} cannot be read: {' '.join(str(error).split())}"
-        ) from None
+        raise InputError(f"the recipe {path} cannot be read: {one_line(error)}") from None
     if not isinstance(recipe, dict):
         raise InputError(f"the recipe {path} is no list of lines `flag_name: value`")
     arguments = []

@@ -11,13 +11,13 @@ import torch
 import transformers
 from transformers import SchedulerType, TrainingArguments
 
-from movie_genres.evaluation.artifacts import ModelFacts
+from movie_genres.evaluation.artifacts import ModelMetadata
 from movie_genres.model.encoder import EncoderName
 from movie_genres.training.arguments import ProjectArguments, films_per_step
 from movie_genres.training.averaging import SeedRun
 
 
-def run_facts(
+def training_metadata(
     seed_runs: Sequence[SeedRun],
     *,
     precision: str,
@@ -46,13 +46,13 @@ def run_facts(
     }
 
 
-def model_facts(
+def model_metadata(
     args: TrainingArguments,
     project: ProjectArguments,
     run: Path,
     encoder: EncoderName,
-    facts: Mapping[str, Any],
-) -> ModelFacts:
+    train: Mapping[str, Any],
+) -> ModelMetadata:
     """What the card says about a training.
 
     Args:
@@ -60,11 +60,11 @@ def model_facts(
         project: Our own arguments.
         run: Folder of the run.
         encoder: What the training started from.
-        facts: The section `train` of metrics.json.
+        train: The section `train` of metrics.json.
     """
     training = {
         "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
-        + " / ".join(f"{epoch or args.num_train_epochs:g}" for epoch in facts["best_epochs"]),
+        + " / ".join(f"{epoch or args.num_train_epochs:g}" for epoch in train["best_epochs"]),
         "averaging": f"the weights of {project.soup} seed runs from one initialisation"
         if project.soup > 1
         else "none: one seed run",
@@ -81,13 +81,13 @@ def model_facts(
         "truncation": f"to {project.tokens_in_training} tokens in training, "
         f"{project.max_length} at use",
         "seed": str(args.seed),
-        "time": f"{facts['seconds']:.0f} s (linear probe included) in {facts['precision']} on "
+        "time": f"{train['seconds']:.0f} s (linear probe included) in {train['precision']} on "
         f"{args.world_size} × {args.device.type} ({platform.machine()}, "
         f"{torch.get_num_threads()} threads), peak memory "
-        f"{(facts['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
+        f"{(train['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
         "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",
     }
-    return ModelFacts(
+    return ModelMetadata(
         name=run.resolve().name,
         model_id="model",
         origin=f"Fine-tuned from `{encoder.base_model or Path(encoder.path).name}` on",

@@ -20,7 +20,7 @@ from metrics import GenreMetrics
 from movie_genres.inference import runtimes
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.arguments import parse_finetune_args
-from movie_genres.training.batches import tokenize
+from movie_genres.training.batches import token_lengths, tokenize
 
 Build = Callable[..., finetune.GenreTrainer]
 
@@ -43,7 +43,8 @@ def build(partly_known: Path, tiny_encoder: Path, tmp_path: Path) -> Build:
         return finetune.GenreTrainer(
             model=model,
             args=args,
-            train_dataset=tokenize(prepared.splits["train"], tokenizer, 32),
+            train_dataset=(train := tokenize(prepared.splits["train"], tokenizer, 32)),
+            train_lengths=token_lengths(train),
             eval_dataset=tokenize(prepared.splits["validation"], tokenizer, 32),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=GenreMetrics(prepared.labels),

@@ -371,9 +371,15 @@ def test_a_file_without_a_plot_or_without_a_column_of_them_is_refused(tmp_path: 
         open_films(tmp_path / "no.csv", tmp_path)
 
 
-def test_a_progress_line_has_the_pace_and_the_remaining_time_of_this_process() -> None:
-    progress = Progress(total=10_000, done=4_000)
-    progress.done = 5_000
-    assert progress.line(100.0) == "5,000 of 10,000 films, 10.0 films/s, 8 min left"
-    progress.total = 1_000_000
-    assert progress.line(100.0) == "5,000 of 1,000,000 films, 10.0 films/s, 27.6 h left"
+def test_a_progress_line_counts_the_films_of_this_process_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("movie_genres.progress.time.monotonic", lambda: now)
+    for total, left in ((10_000, "8 min"), (1_000_000, "27.6 h")):
+        now = 0.0
+        progress = Progress(total, done=4_000)
+        now = 100.0
+        progress.add(1_000)
+        said = capsys.readouterr().err
+        assert f"5,000 of {total:,} films, {left} left\n" in said
