@@ -1,17 +1,13 @@
 """A file of made-up films in the format of Kaggle's movies_metadata.csv, the same at every call.
 
-    python -m benchmarks.made_up_films --rows 1000000 --output films.csv
-
 Lengths, share of rows without genres or plots, entities, letters beyond ASCII, repeated and nearly
 repeated plots are about those of the real file; the words are made up.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,20 +26,6 @@ COLUMNS = [
 ]  # fmt: skip
 CHUNK = 10_000
 SYLLABLES = [c + v for c in "bcdfghklmnprstvw" for v in ("a", "e", "i", "o", "u", "en", "or")]
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Made-up films in Kaggle's format.")
-    parser.add_argument("--rows", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
-    write_films(args.output, args.rows)
-    print(f"wrote {args.rows:,} films to {args.output}, {args.output.stat().st_size:,} bytes")
-    return 0
 
 
 def write_films(path: Path, rows: int) -> None:
@@ -120,7 +102,3 @@ def genre_texts(rng: np.random.Generator, count: int) -> list[str]:
         + "]"
         for row, n in zip(order.tolist(), numbers.tolist(), strict=True)
     ]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

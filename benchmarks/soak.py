@@ -1,16 +1,16 @@
-"""Kill preparation and training at random moments; what comes of the same commands given again?
+"""Kill preparation and training at random moments: do the same commands end with the same result?
 
     python -m benchmarks.soak --kills 20
 
 Made-up films and a random BERT of a few kilobytes: a run takes seconds. Each round starts from
 nothing and is killed by SIGKILL: every other one at a moment drawn from the length of a whole run,
-the rest as soon as a file of one of the stages appears, so that short ones have their turn. It is
-then given the same two commands again, which must end with the metrics, thresholds and
-probabilities of a run that no one killed, to the last digit, and with the same files, nothing
-temporary among them. Ends with 1 if one does not.
+the rest as soon as a drawn number of files has been written, so that short stages have their turn.
+The same two commands then run again. They must end with the metrics, thresholds and probabilities
+of a run that was not killed, to the last digit, and with the same files, none of them temporary.
+Exit code 1 if one round does not.
 
 Each command is a process of its own, forked from one that has imported everything: a fresh one
-spends three quarters of its time on imports, in which there is nothing to lose.
+spends three quarters of its time on imports, in which nothing can be lost.
 """
 
 from __future__ import annotations
@@ -41,23 +41,14 @@ WORDS = {
     "Horror": ["ghost", "blood", "cellar", "curse"],
     "Western": ["sheriff", "saloon", "desert", "gunfight"],
 }
-STAGES = (
-    ".data-*", "run/checkpoints/soft_labels*", "run/checkpoints/first_pass",
-    "run/checkpoints/probe*", "run/checkpoints/training-1/checkpoint-*",
-    "run/checkpoints/trained-1*", "run/checkpoints/training-2/checkpoint-*",
-    "run/checkpoints/trained-2*", "run/model*", "run/predictions.parquet", "run/README.md",
-)  # fmt: skip
-"""What appears in the course of a run."""
-MOST_DELAY = 0.03
-"""Seconds, after a file appears: what a stage that writes it takes."""
 COMPARED = ("test", "validation", "thresholds", "per_genre", "baselines")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Kill and repeat.")
+    parser = argparse.ArgumentParser(description="Kill both commands and run them again.")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--most-seconds", type=int, default=1800, help="start no round after this")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn moments")
+    parser.add_argument("--most-seconds", type=int, default=1800, help="start no round later")
     return parser.parse_args(argv)
 
 
@@ -72,26 +63,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         whole, took = run_whole(folder, folder / "whole")
         print(f"a whole run takes {took:.1f} s", flush=True)
-        moments, different = [], 0
+        rounds = different = 0
         for number in range(args.kills):
             if time.monotonic() - began > args.most_seconds:
                 break
-            stage, moment = None, draw.uniform(0, took)
+            seconds, files = draw.uniform(0, took), 0
             if number % 2:
-                stage = STAGES[number // 2 % len(STAGES)]
-                moment = draw.uniform(0, MOST_DELAY)
-            where = kill_once(folder, folder / "round", stage, moment)
+                seconds, files = 0.0, draw.randint(1, len(whole["files"]))
+            kill_once(folder, folder / "round", seconds=seconds, files=files)
+            kept = len(files_of(folder / "round"))
             found, _ = run_whole(folder, folder / "round")
             same = found == whole
             different += not same
-            moments.append(moment)
-            begin = f"{moment * 1e3:.0f} ms after {stage}" if stage else f"after {moment:.1f} s"
-            print(f"{number + 1}: killed {begin} {where}: "
+            rounds += 1
+            when = f"when {files} files were written" if files else f"after {seconds:.1f} s"
+            print(f"{rounds}: killed {when}, {kept} files kept: "
                   f"{'the same' if same else difference(whole, found)}", flush=True)  # fmt: skip
-            shutil.rmtree(folder / "round")
-    print(f"{len(moments)} kills, {different} with another result, "
-          f"{time.monotonic() - began:.0f} s")  # fmt: skip
-    return 1 if different or not moments else 0
+            shutil.rmtree(folder / "round", ignore_errors=True)
+    print(f"{rounds} kills, {different} with another result, {time.monotonic() - began:.0f} s")
+    return 1 if different or not rounds else 0
 
 
 def make_films(path: Path) -> None:
@@ -134,14 +124,14 @@ def commands(folder: Path, work: Path) -> list[Command]:
                "--min-genre-count", "5", "--num-proc", "2"]  # fmt: skip
     train = ["--model-name-or-path", str(folder / "encoder"), "--dataset-dir", str(work / "data"),
              "--output-dir", str(work / "run"), "--max-length", "32", "--frozen-share", "0.5",
-             "--soup", "2", "--soft-labels", "0.5", "--num-train-epochs", "3",
+             "--soup", "2", "--num-train-epochs", "3", "--learning-rate", "1e-3",
              "--eval-strategy", "steps", "--eval-steps", "10", "--save-strategy", "steps",
-             "--save-steps", "10", "--learning-rate", "1e-3", "--precision", "float32"]  # fmt: skip
+             "--save-steps", "10", "--precision", "float32"]  # fmt: skip
     return [(prepare_dataset.main, prepare), (finetune.main, train)]
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the function in a process of its own, whose exit code is what it gives."""
+    """Call the function in a process of its own; its exit code is the function's result."""
     process = multiprocessing.get_context("fork").Process(
         target=_quietly, args=(function, *arguments)
     )
@@ -157,7 +147,7 @@ def _quietly(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def run_whole(folder: Path, work: Path) -> tuple[dict[str, Any], float]:
-    """Give both commands to their end: what came out, and the seconds."""
+    """Run both commands to their end: the result, and the seconds."""
     began = time.monotonic()
     for main, arguments in commands(folder, work):
         process = start(main, arguments)
@@ -168,7 +158,7 @@ def run_whole(folder: Path, work: Path) -> tuple[dict[str, Any], float]:
     predictions = pd.read_parquet(work / "run" / "predictions.parquet")
     outcome = {name: metrics[name] for name in COMPARED}
     outcome["probabilities"] = [values.tolist() for values in predictions["probabilities"]]
-    outcome["files"] = sorted(str(path.relative_to(work)) for path in work.rglob("*"))
+    outcome["files"] = files_of(work)
     return outcome, time.monotonic() - began
 
 
@@ -178,30 +168,37 @@ def difference(whole: dict[str, Any], found: dict[str, Any]) -> str:
     return f"DIFFERENT in {', '.join(names)} {' '.join(sorted(files))}"
 
 
-def kill_once(folder: Path, work: Path, stage: str | None, moment: float) -> str:
-    """Give both commands and kill the one that runs at the moment; what was there by then.
+def files_of(work: Path) -> list[str]:
+    """Files and folders below it."""
+    return sorted(str(path.relative_to(work)) for path in work.rglob("*"))
+
+
+def kill_once(folder: Path, work: Path, *, seconds: float, files: int) -> None:
+    """Run both commands and kill the one that runs then.
 
     Args:
         folder: Of films and encoder.
         work: Where the commands write.
-        stage: What must have appeared in it, as a pattern; None: nothing.
-        moment: Seconds after that.
+        seconds: After which to kill.
+        files: Kill when at least so many are there, too.
     """
-    deadline = None if stage else time.monotonic() + moment
+    began = time.monotonic()
     for main, arguments in commands(folder, work):
         process = start(main, arguments)
-        while process.is_alive() and not (deadline and time.monotonic() >= deadline):
-            if deadline is None and any(work.glob(stage or "*")):
-                deadline = time.monotonic() + moment
+        while process.is_alive():
+            if time.monotonic() - began >= seconds and count_files(work) >= files:
+                process.kill()
+                process.join()
+                return
             time.sleep(0.001)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            break
         process.join()
-    run = work / "run"
-    names = [path.name for path in [*run.glob("*"), *run.glob("checkpoints/*")]]
-    return f"with {', '.join(sorted(names))}" if names else "before training"
+
+
+def count_files(work: Path) -> int:
+    try:
+        return len(files_of(work))
+    except FileNotFoundError:  # a folder was renamed meanwhile
+        return 0
 
 
 if __name__ == "__main__":

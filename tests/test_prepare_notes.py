@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_rejected_csv_shows_what_stood_where_a_plot_should(tmp_path: Path) -> No
     with (tmp_path / "out" / "rejected.csv").open(newline="") as file:
         details = {row["row"]: row["detail"] for row in csv.DictReader(file)}
     assert details == {"4": "Add a Plot", "5": "Two words", "6": "", "7": "N/A"}
+
+
+def test_a_carriage_return_in_a_cell_does_not_break_a_line_of_rejected_csv(tmp_path: Path) -> None:
+    rows = made_up_films(60)
+    rows[3]["genres"] = "Rare\rgenre"
+    source = tmp_path / "films.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    prepare(source, tmp_path / "out")
+    with (tmp_path / "out" / "rejected.csv").open(newline="") as file:
+        assert [row["detail"] for row in csv.DictReader(file)] == ["Rare\rgenre"]
 
 
 def test_genres_that_are_never_apart_and_pieces_of_labels_are_reported(tmp_path: Path) -> None:

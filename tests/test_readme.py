@@ -13,17 +13,14 @@ import metrics
 import predict
 import prepare_dataset
 import publish
-from benchmarks import bert_base, bounded, class_weights, compare, soak, thresholds, time_spent
+from benchmarks import compare, fuzz, recipes, scale, soak, use
 from movie_genres.training.arguments import parse_finetune_args
 from space import app
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [README, *((ROOT / name).read_text(encoding="utf-8") for name in (
-    "prepare_dataset.py", "finetune.py", "evaluate_model.py", "predict.py", "publish.py",
-    "metrics.py", "benchmarks/RECIPE.md", "benchmarks/RESULTS.md",
-    "benchmarks/thresholds.py", "benchmarks/class_weights.py",
-    "benchmarks/soak.py", "benchmarks/compare.py", "benchmarks/bert_base.py",
-    "benchmarks/bounded.py", "benchmarks/time_spent.py", "space/app.py"))]  # fmt: skip
+DOCUMENTS = [README, *(path.read_text(encoding="utf-8") for path in (
+    *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.py")),
+    *sorted((ROOT / "benchmarks").glob("*.*")), ROOT / "space" / "app.py"))]  # fmt: skip
 PARSERS = {
     "prepare_dataset.py": prepare_dataset.parse_args,
     "predict.py": predict.parse_args,
@@ -32,12 +29,11 @@ PARSERS = {
     "publish.py": publish.parse_args,
     "finetune.py": parse_finetune_args,
     "benchmarks/compare.py": compare.parse_args,
-    "benchmarks/bert_base.py": bert_base.parse_args,
-    "benchmarks/bounded.py": bounded.parse_args,
-    "benchmarks/time_spent.py": time_spent.parse_args,
-    "benchmarks/thresholds.py": thresholds.parse_args,
-    "benchmarks/class_weights.py": class_weights.parse_args,
+    "benchmarks/recipes.py": recipes.parse_args,
+    "benchmarks/use.py": use.parse_args,
+    "benchmarks/scale.py": scale.parse_args,
     "benchmarks/soak.py": soak.parse_args,
+    "benchmarks/fuzz.py": fuzz.parse_args,
     "space/app.py": app.parse_args,
 }
 COMMAND = re.compile(
@@ -51,7 +47,7 @@ def commands() -> list[tuple[str, str]]:
         for line in re.sub(r"\\+\n", " ", document).splitlines():
             match = COMMAND.search(re.sub(r"-m (benchmarks|space)\.(\w+)", r"\1/\2.py", line))
             if match and match[1] in PARSERS and "..." not in line:
-                found.append((match[1], match[2].split("  #")[0].rstrip("`.):; ")))
+                found.append((match[1], re.split("  #|`", match[2])[0].rstrip(".):; ")))
     return found
 
 

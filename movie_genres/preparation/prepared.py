@@ -137,7 +137,7 @@ def _write_splits(
         _split_files(folder, schema) as write,
         (folder.parent / "rejected.csv").open("w", encoding="utf-8", newline="") as rejected,
     ):
-        lines = csv.writer(rejected, lineterminator="\n")
+        lines = csv.writer(rejected)  # its line end makes it quote a "\r" in a cell, too
         lines.writerow(_line(source_names, "source", _REJECTED_COLUMNS))
         for first in range(0, len(films.shards), _SHARDS):
             shard = pa.concat_tables(map(read_shard, films.shards[first : first + _SHARDS]))

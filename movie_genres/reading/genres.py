@@ -95,6 +95,8 @@ def parse_genres(
         if aliases is not None and len(labels) > 1:
             labels = _join_known(labels, separator, aliases)
     labels = list(dict.fromkeys(label for label in (raw.strip() for raw in labels) if label))
+    if any("\ud800" <= character <= "\udfff" for label in labels for character in label):
+        raise ValueError(f"half a character in a genre's name: {value[:80]!r}")
     if aliases is not None and genre_format in _SEPARATORS:
         _check_separators(labels, aliases)
     return labels
@@ -141,8 +143,6 @@ def _literal_labels(value: str) -> list[str]:
     labels: list[Any] = [i.get("name") if isinstance(i, Mapping) else i for i in parsed]
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"a genre without a name: {value[:80]!r}")
-    if any("\ud800" <= character <= "\udfff" for label in labels for character in label):
-        raise ValueError(f"half a character in a genre's name: {value[:80]!r}")
     return labels
 
 

@@ -49,6 +49,17 @@ def test_what_is_no_list_of_names_is_refused(value: str) -> None:
         parse_genres(value, GenreFormat.LITERAL)
 
 
+@pytest.mark.parametrize(
+    ("value", "genre_format"),
+    [("Drama|Crime\ud800", GenreFormat.PIPE), ('"Crime\ud800"', GenreFormat.QUOTED)],
+)
+def test_half_a_character_in_a_name_is_refused_in_every_format(
+    value: str, genre_format: GenreFormat
+) -> None:
+    with pytest.raises(ValueError, match="half a character"):
+        parse_genres(value, genre_format)
+
+
 def test_a_pipe_in_one_row_decides_a_column_whose_names_hold_commas() -> None:
     values = ["Crime, Law", "Crime, Law|War", "War"]
     assert detect_genre_format(values) == GenreFormat.PIPE
