@@ -45,7 +45,7 @@ def write_audit(folder: Path, labels: list[str], seed: int) -> int:
     listed = np.flatnonzero(wrong.any(axis=1))
     listed = listed[np.argsort(quality[listed], kind="stable")][: round(LISTED * len(films))]
     with (folder / "audit.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)  # its CR LF, or a lone CR would not be quoted
         writer.writerow(
             ["split", "id", "title", "genres", "looks_wrong", "looks_missing", "quality"]
         )

@@ -61,7 +61,8 @@ def write_part(path: Path, rows: Sequence[Mapping[str, Any]], labels: Sequence[s
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(labels)), path)
     elif suffix == ".csv":
         with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(map(_cells, rows))
+            # Lines end in CR LF, as csv has it: else a cell with a lone CR would not be quoted.
+            csv.writer(file).writerows(map(_cells, rows))
     else:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -90,7 +91,7 @@ def join_parts(parts: Sequence[Path], path: Path, labels: Sequence[str]) -> None
         return
     with path.open("wb") as file:
         if path.suffix.lower() == ".csv":
-            file.write((",".join(_COLUMNS) + "\n").encode())
+            file.write((",".join(_COLUMNS) + "\r\n").encode())
         for part in parts:
             with part.open("rb") as content:
                 shutil.copyfileobj(content, file, 2**20)

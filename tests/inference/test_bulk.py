@@ -383,3 +383,16 @@ def test_a_progress_line_counts_the_films_of_this_process_alone(
         progress.add(1_000)
         said = capsys.readouterr().err
         assert f"5,000 of {total:,} films, {left} left\n" in said
+
+
+def test_a_carriage_return_inside_a_cell_breaks_no_row_of_the_csv(
+    model: str, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "films.jsonl", tmp_path / "genres.csv"
+    film = {"title": "The\rGhost", "plot": "A ghost screams\rin the old house."}
+    source.write_text(f"{json.dumps(film)}\n" * 3)
+    assert run(model, source, output) == 0
+    with output.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["title"] for row in rows] == ["The\rGhost"] * 3
+    assert [row["text"] for row in rows] == [film["plot"]] * 3
