@@ -91,7 +91,7 @@ class FilmTrainer(Trainer):
         loss, logits, labels = super().prediction_step(*args, **kwargs)
         if isinstance(logits, tuple):
             logits = logits[0]  # behind them, the hidden states that a config may ask for
-        # 0, 1 and UNKNOWN; soft labels are for training only.
+        # 0, 1 and UNKNOWN
         return loss, logits, None if labels is None else labels.to(torch.int8)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
