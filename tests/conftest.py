@@ -145,7 +145,7 @@ def tiny_arguments(prepared_folder: Path, tiny_encoder: Path) -> Callable[[Path]
     def arguments(output_dir: Path, *more: str) -> list[str]:
         return [
             "--model-name-or-path", str(tiny_encoder), "--dataset-dir", str(prepared_folder),
-            "--output-dir", str(output_dir), "--max-length", "32", "--learning-rate", "1.2e-3",
+            "--output-dir", str(output_dir), "--max-length", "32", "--learning-rate", "1.1e-3",
             "--num-train-epochs", "2", "--frozen-share", "0", "--precision", "float32",
             "--per-device-train-batch-size", "16", "--class-weights", "sqrt", "--soup", "1", *more,
         ]  # fmt: skip

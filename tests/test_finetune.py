@@ -205,7 +205,7 @@ def test_a_run_of_other_arguments_is_not_mixed_with_this_one(
     tiny_arguments: Arguments, finished_run: Path
 ) -> None:
     with pytest.raises(
-        InputError, match=r"--learning-rate \(0.0012 in that run, 0.5 given\).*--overwrite"
+        InputError, match=r"--learning-rate \(0.0011 in that run, 0.5 given\).*--overwrite"
     ):
         finetune.main(tiny_arguments(finished_run, "--learning-rate", "0.5"))
 

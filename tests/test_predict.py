@@ -41,8 +41,9 @@ def test_texts_are_truncated_as_in_training(finished_run: Path) -> None:
     classifier = GenreClassifier.from_pretrained(str(finished_run / "model"))
     assert classifier.max_length == 32
     text = " ".join(["ghost"] * 40)
-    longer = classifier.probabilities([text, text + " saloon" * 40])
-    assert np.array_equal(longer[0], longer[1])
+    # One after the other: rows of one batch may be rounded differently.
+    short, longer = (classifier.probabilities([t]) for t in (text, text + " saloon" * 40))
+    assert np.array_equal(short, longer)
 
 
 @pytest.mark.parametrize(

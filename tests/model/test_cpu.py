@@ -235,7 +235,7 @@ def cached_or_not(
     runs = {}
     for keep in ("always", "never"):
         runs[keep] = tmp_path_factory.mktemp("runs") / keep
-        flags = ["--frozen-share", "0.5", "--cache-activations", keep]
+        flags = ["--frozen-share", "0.5", "--cache-activations", keep, "--learning-rate", "5e-4"]
         assert finetune.main(tiny_arguments(runs[keep], *flags)) == 0
     return runs
 
@@ -291,4 +291,4 @@ def test_every_checkpoint_is_a_whole_model(
     other = AutoModelForSequenceClassification.from_pretrained(
         cached_or_not["never"] / "checkpoints" / "checkpoint-20"
     )
-    assert torch.allclose(model(ids).logits, other(ids).logits, atol=1e-3)
+    assert torch.allclose(model(ids).logits, other(ids).logits, rtol=1e-3, atol=1e-3)
