@@ -7,6 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+OWN_SPLIT = "(split)"
+"""The last column of a table whose rows come in splits of their own: the name of each row's split.
+Data sets of the Hub have it, and workbooks whose sheets are splits; others have no such column."""
+
 
 @dataclass(frozen=True)
 class Malformed:

@@ -20,7 +20,7 @@ from movie_genres.reading.delimited import (
     picker,
 )
 from movie_genres.reading.encodings import Encoding, choose_encoding
-from movie_genres.reading.records import Malformed, Record, Table, as_text
+from movie_genres.reading.records import OWN_SPLIT, Malformed, Record, Table, as_text
 
 CMU_PLOTS = "plot_summaries.txt"
 CMU_METADATA = "movie.metadata.tsv"
@@ -242,14 +242,17 @@ class CmuTable:
 
 
 class HubTable:
-    """A data set of the Hub (or a folder that `datasets` opens): the rows of all its splits."""
+    """A data set of the Hub (or a folder that `datasets` opens): the rows of all its splits.
+
+    Its last column, `OWN_SPLIT`, names the split of each row.
+    """
 
     def __init__(self, name: str) -> None:
         from datasets import concatenate_datasets, load_dataset
 
         try:
             splits = load_dataset(name)
-            self._rows = concatenate_datasets(list(splits.values()))
+            rows = concatenate_datasets(list(splits.values()))
         except Exception as error:  # datasets raises dozens of kinds, none of them its own base
             cause = error.__cause__ or error  # "An error occurred while ..." says nothing
             raise InputError(
@@ -262,8 +265,10 @@ class HubTable:
             for one, other in itertools.combinations(splits, 2)
             if splits[one].data.table.equals(splits[other].data.table)
         ]
+        self.fingerprint = str(rows._fingerprint)
+        own = [split for split, part in splits.items() for _ in range(len(part))]
+        self._rows = rows.add_column(OWN_SPLIT, pa.array(own).dictionary_encode())
         self.columns = list(self._rows.column_names)
-        self.fingerprint = str(self._rows._fingerprint)
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         names = {column: self._label_names(column) for column in columns}
