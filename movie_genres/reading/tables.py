@@ -59,7 +59,7 @@ def open_table(path: Path, encoding: str | None = None, *, strict: bool = False)
         return JsonTable(path, text)
     if opening.split("\n", 1)[0].count(TRIPLE_COLON) >= 2:
         return TripleColonTable(path, text)
-    return DelimitedTable(path, text)
+    return DelimitedTable(path, text, strict=strict)
 
 
 class _ObjectTable:
