@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -15,6 +16,7 @@ from movie_genres.reading.encodings import Encoding
 from movie_genres.reading.quotes import RowShape
 from movie_genres.reading.records import Malformed, Record
 
+SEVERAL_NAMED = "has several columns named"
 TRIPLE_COLON = " ::: "
 _TRIPLE_COLON_NAMES = {
     3: ["id", "title", "description"],
@@ -23,6 +25,8 @@ _TRIPLE_COLON_NAMES = {
 _HEAD_BYTES = 2**16
 _HEAD_ROWS = 200
 _SHAPE_LINES = 1000
+_SHAPE_CHARACTERS = 2**20
+"""Of the first lines, by which rows are known."""
 _SHOWN_LINES = 5
 _PADDED_SHARE = 0.2
 """Share of the first rows. If more of them are shorter than the header, the writer leaves out empty
@@ -66,11 +70,13 @@ class DelimitedTable:
         first = next((line for line in head.split(self._newline) if line.strip()), "")
         named = _SEP_LINE.fullmatch(first.strip("\r\ufeff"))
         self._skip = 1 if named else 0
-        self._delimiter = named[1] if named else max(",;\t|", key=first.count)
+        self.delimiter = named[1] if named else max(",;\t|", key=first.count)
         self.columns: list[str] = []
         self._shape: RowShape | None = None
         self._pads = False
         self._dialect, self.columns, lengths = self._best_dialect(head)
+        self.columns, note = distinct_names(path, self.columns)
+        self._notes += [note] if note else []
         width = len(self.columns)
         short = sum(0 < length < width for length in lengths)
         self._pads = not strict and short > _PADDED_SHARE * len(lengths)
@@ -101,12 +107,12 @@ class DelimitedTable:
             Arguments of csv.reader; the header; and how many fields each of the first rows has,
             0 for those that could not be read as they are.
         """
-        quoted: dict[str, Any] = {"delimiter": self._delimiter, "quoting": csv.QUOTE_MINIMAL}
+        quoted: dict[str, Any] = {"delimiter": self.delimiter, "quoting": csv.QUOTE_MINIMAL}
         literal = quoted | {"quoting": csv.QUOTE_NONE}
         dialects = [quoted]
         if '\\"' in head:  # as MySQL writes them inside fields, not doubled
             dialects.append(quoted | {"escapechar": "\\"})
-        if self._delimiter == "\t" and not _DOUBLED_MARK.search(head):
+        if self.delimiter == "\t" and not _DOUBLED_MARK.search(head):
             # Many TSV files know no quoted fields: marks in titles are just marks.
             lines = head.split(self._newline)
             if not any(_OPENING_MARK.search(line) for line in lines):
@@ -124,7 +130,13 @@ class DelimitedTable:
     def _sample(self) -> list[str]:
         """The first lines after that of the header."""
         with self.encoding.open(self.path, self._newline) as file:
-            return list(itertools.islice(file, self._skip + 1, self._skip + 1 + _SHAPE_LINES))
+            lines, left = [], _SHAPE_CHARACTERS
+            for line in itertools.islice(file, self._skip + 1, self._skip + 1 + _SHAPE_LINES):
+                lines.append(line)
+                left -= len(line)
+                if left < 0:
+                    break
+            return lines
 
     def _head(self) -> tuple[list[str], list[int]]:
         """The header, and how many fields each of the first rows has, 0 for broken ones."""
@@ -320,11 +332,21 @@ def picker(indices: Sequence[int]) -> itemgetter:
     return itemgetter(slice(*(indices[0], indices[0] + 1) if indices else (0, 0)))
 
 
-def check_names(path: Path, names: Sequence[str]) -> None:
-    """Raises: InputError: If two columns have one name."""
-    repeated = sorted({name for name in names if name and list(names).count(name) > 1})
-    if repeated:
-        raise InputError(f"{path} has several columns named {', '.join(repeated)}; rename them")
+def distinct_names(path: Path, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """Names of columns, numbered where several have one name, and a note that says so."""
+    times = Counter(name for name in names if name)
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(f"{name} ({seen[name]})" if times[name] > 1 else name)
+    repeated = [name for name, count in times.items() if count > 1]
+    if not repeated:
+        return distinct, None
+    numbered = " and ".join(f"{repeated[0]} ({n + 1})" for n in range(times[repeated[0]]))
+    return distinct, (
+        f"{path.name} {SEVERAL_NAMED} {', '.join(repeated)}: name the one you mean as {numbered}"
+    )
 
 
 def _defect(reason: str, row: Sequence[str], line: int) -> Malformed:
