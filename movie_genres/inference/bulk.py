@@ -73,15 +73,17 @@ def open_films(
     *,
     text_column: str | None = None,
     title_column: str | None = None,
+    sheet: str | None = None,
     skip_broken: bool = False,
 ) -> FilmsFile:
     """Open a file of films and read all of it, so that its defects are reported before the work.
 
     Args:
-        path: CSV, TSV, JSON, JSON Lines, Parquet, ` ::: `-separated, gzipped or zipped.
+        path: CSV, TSV, JSON, JSON Lines, Parquet, Excel, ` ::: `-separated, compressed or zipped.
         folder: Where an archive is expanded; it must exist as long as the films are read.
         text_column: Column of the plots; None: found by name.
         title_column: Column of the titles; None: found by name.
+        sheet: Of a workbook; None: the only one, or those that are named as splits.
         skip_broken: Leave out rows that cannot be read.
 
     Raises:
@@ -93,7 +95,7 @@ def open_films(
     parts = expand(path, folder)
     if len(parts) > 1:
         raise InputError(f"{path} holds several files; unpack it and name one")
-    table = open_table(parts[0])
+    table = open_table(parts[0], sheet=sheet)
     names = field_names([c for c in table.columns if c], text_column, title_column)
     plot = next(column for column, name in names.items() if name == PLOT)
     n_films = n_without_plot = 0

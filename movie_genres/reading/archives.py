@@ -1,73 +1,113 @@
-"""Gzipped and zipped files, expanded into a temporary folder.
+"""Compressed and zipped files, expanded into a temporary folder.
 
 No path in an archive decides where a file is written, and the expanded size is limited.
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from movie_genres.errors import InputError, one_line
+from movie_genres.reading.workbooks import is_workbook
 
 MOST_EXPANSION = 100
 """Ratio of sizes: text rarely shrinks to a twentieth, so this is no metadata."""
 ALWAYS_ALLOWED = 64 * 2**20
 """Bytes up to which the ratio is not checked."""
 _BLOCK = 2**20
+_SHOWN = 5
+_PICKLE = "a Python pickle, which could run anything; save it as Parquet or CSV"
+_R_DATA = "an R data file; in R: write.csv(readRDS(FILE), 'films.csv', row.names = FALSE)"
+_WEB_PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.S)
+_TAR = "is a tar archive; unpack it (tar -xf) and name the file in it"
+_TAR_MARK = 257, b"ustar"
+"""Where a tar archive says what it is."""
 _FOREIGN = {
-    b"BZh": "a bzip2 file; expand it (bunzip2)",
-    b"\xfd7zXZ": "an xz file; expand it (unxz)",
     b"\x28\xb5\x2f\xfd": "a Zstandard file; expand it (unzstd)",
     b"7z\xbc\xaf": "a 7-Zip archive; unpack it and name the file in it",
     b"Rar!": "a RAR archive; unpack it and name the file in it",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV (UTF-8) and try again",
-    b"SQLite format 3": "an SQLite database; export its table as CSV",
-    b"%PDF": "a PDF, which holds no table",
-    b"\x80\x04\x95": "a Python pickle, which could run anything; save it as Parquet or CSV",
-    b"\x80\x05\x95": "a Python pickle, which could run anything; save it as Parquet or CSV",
-    b"<!DOCTYPE": "a web page, not what it links to; download the file itself",
-    b"<html": "a web page, not what it links to; download the file itself",
+    b"SQLite format 3": "an SQLite database; export its table as CSV: sqlite3 -header -csv FILE "
+    "'select * from TABLE' > films.csv",
+    b"%PDF": "a PDF, which holds no table; get the data as CSV",
+    b"\x80\x02": _PICKLE,
+    b"\x80\x03": _PICKLE,
+    b"\x80\x04": _PICKLE,
+    b"\x80\x05": _PICKLE,
+    b"RDX": _R_DATA,
+    b"RDA": _R_DATA,
+    b"X\n\x00\x00\x00": _R_DATA,
+    b"ARROW1": "an Arrow file; with pandas: pd.read_feather(FILE).to_parquet('films.parquet')",
+    b"\x89HDF": "an HDF5 file; with pandas: pd.read_hdf(FILE).to_parquet('films.parquet')",
+    b"ORC": "an ORC file; with pandas: pd.read_orc(FILE).to_parquet('films.parquet')",
+    b"\x93NUMPY": "a NumPy array; save names and texts as CSV",
+    b"\x89PNG": "a picture; give the file of titles, plots and genres",
+    b"\xff\xd8\xff": "a picture; give the file of titles, plots and genres",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run: git lfs pull",
 }
 """First bytes of files that are given by mistake, what these are, and the remedy."""
-_NO_DATA = re.compile(r"^__MACOSX/|(?:^|/)(?:\.|readme|licen[cs]e)[^/]*$", re.IGNORECASE)
+_NO_DATA = re.compile(
+    r"^__MACOSX/|(?:^|/)(?:\.|readme|licen[cs]e)[^/]*$|\.(?:jpe?g|png|gif|webp|pdf|py|ipynb|md)$",
+    re.IGNORECASE,
+)
 """Files in archives that are no data."""
-_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
+_DAMAGED = (
+    *(zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError),
+    *(NotImplementedError, OSError),  # bz2 raises OSError
+)
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+"""First bytes of a compressed file, and how it is opened."""
 
 
 def expand(path: Path, folder: Path) -> list[Path]:
-    """The data files of a source: `path` itself, or what a .gz or .zip holds, written to `folder`.
+    """The data files of a source: `path` itself, or what a .gz, .bz2, .xz or .zip holds, written
+    to `folder`.
 
-    Archives are recognised by their first bytes, whatever their name.
+    Archives are recognised by their first bytes, whatever their name; workbooks stay as they are.
 
     Raises:
-        InputError: If the archive is damaged, encrypted, an Excel workbook, a tar or something else
-            that holds no records; if a path in it is absolute or climbs out of it; or if it expands
+        InputError: If the archive is damaged, encrypted, a tar or something else that holds no
+            records; if a path in it is absolute or climbs out of it; or if it expands
             more than a hundredfold.
     """
     magic = _check_magic(path, str(path))
     limit = max(ALWAYS_ALLOWED, MOST_EXPANSION * path.stat().st_size)
+    opener = next((open_ for start, open_ in _OPENERS.items() if magic.startswith(start)), None)
     try:
-        if magic[:2] == b"\x1f\x8b":
-            name = path.stem if path.suffix.lower() == ".gz" else path.name
-            if name.lower().endswith(".tar") or path.suffix.lower() == ".tgz":
-                raise InputError(f"{path} is a tar archive; unpack it and name the file in it")
-            with gzip.open(path) as content:
-                expanded = [_write(content, folder / name, limit, path)]
-        elif magic[:4] == b"PK\x03\x04":
+        if opener is not None:
+            packed = path.suffix.lower() in (".gz", ".bz2", ".xz")
+            if re.search(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)$", path.name, re.IGNORECASE):
+                raise InputError(f"{path} {_TAR}")
+            with opener(path) as content:
+                target = folder / (path.stem if packed else path.name)
+                expanded = [_write(content, target, limit, path)]
+        elif is_workbook(path):
+            _check_workbook(path, limit)
+            return [path]
+        elif magic[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
             expanded = _expand_zip(path, folder, limit)
         else:
             return [path]
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the archive
         raise InputError(f"{path} cannot be expanded: {one_line(error)}") from None
     for part in expanded:
         inner = _check_magic(part, f"{path} holds {part.name}, which")
-        if inner.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+        if is_workbook(part):
+            _check_workbook(part, limit)
+        elif inner.startswith((b"PK\x03\x04", *_OPENERS)):
             raise InputError(f"{path} holds another archive, {part.name}; unpack it and name that")
     return expanded
 
@@ -79,11 +119,26 @@ def _check_magic(path: Path, shown: str) -> bytes:
         InputError: If they are those of something that holds no records.
     """
     with path.open("rb") as file:
-        magic = file.read(32)
+        magic = file.read(512)
+    if magic[_TAR_MARK[0] :].startswith(_TAR_MARK[1]):
+        raise InputError(f"{shown} {_TAR}")
+    if _WEB_PAGE.match(magic.lstrip(b"\xef\xbb\xbf")):
+        raise InputError(
+            f"{shown} is a web page, not what it links to; download the file itself (for a table "
+            f"in the page, with pandas: pd.read_html({path.name!r})[0].to_csv('films.csv'))"
+        )
     for start, what in _FOREIGN.items():
         if magic.startswith(start):
-            raise InputError(f"{shown} is {what}")
+            raise InputError(f"{shown} is {what.replace('FILE', repr(path.name))}")
     return magic
+
+
+def _check_workbook(path: Path, limit: int) -> None:
+    """Raises: InputError: If a workbook says that it expands to more than `limit` bytes."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > limit:
+                raise InputError(_too_large(path, limit))
 
 
 def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
@@ -96,7 +151,8 @@ def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
                     f"{path} holds the path {member.filename!r}, which leads out of the archive"
                 )
         if any(member.filename == "[Content_Types].xml" for member in members):
-            raise InputError(f"{path} is an Excel workbook; save it as CSV (UTF-8) and try again")
+            raise InputError(f"{path} is an Office document; save its table as CSV (UTF-8)")
+        everything = [PurePosixPath(member.filename).name for member in members]
         members = [m for m in members if not _NO_DATA.search(m.filename)]
         expanded = []
         for member in members:
@@ -108,7 +164,11 @@ def _expand_zip(path: Path, folder: Path, limit: int) -> list[Path]:
                 limit -= written.stat().st_size
                 expanded.append(written)
     if not expanded:
-        raise InputError(f"{path} is an empty archive")
+        raise InputError(
+            f"{path} holds no file of films"
+            + (f", only {', '.join(everything[:_SHOWN])}" if everything else ": it is empty")
+            + (", ..." if len(everything) > _SHOWN else "")
+        )
     return expanded
 
 
@@ -119,9 +179,13 @@ def _write(content: IO[bytes] | gzip.GzipFile, target: Path, limit: int, archive
         while block := content.read(_BLOCK):
             written += len(block)
             if written > limit:
-                raise InputError(
-                    f"{archive} expands to more than {limit / 2**20:,.0f} MiB, far beyond what "
-                    "text does; expand it yourself if you trust it"
-                )
+                raise InputError(_too_large(archive, limit))
             file.write(block)
     return target
+
+
+def _too_large(archive: Path, limit: int) -> str:
+    return (
+        f"{archive} expands to more than {limit / 2**20:,.0f} MiB, far beyond what text does; "
+        "expand it yourself if you trust it"
+    )

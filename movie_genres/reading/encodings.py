@@ -32,6 +32,8 @@ _VALID_PER_DAMAGED = 9
 """If a file has more valid UTF-8 characters beyond ASCII than this for each damaged one, it is
 damaged UTF-8: text in another encoding is hardly ever valid UTF-8 by chance."""
 _SHOWN_LINES = 5
+_NO_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+"""Python's text codecs that no file is written in."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,11 @@ def choose_encoding(path: Path, name: str | None = None, *, strict: bool = False
             some bytes of a UTF-8 file are damaged.
     """
     if name is not None:
-        try:
-            codecs.lookup(name)
-        except LookupError:
+        if not _is_known(name):
             raise InputError(
-                f"--encoding {name!r} is no encoding; known are utf-8, cp1252, ..."
-            ) from None
+                f"--encoding {name!r} is no encoding of text files; known are utf-8, utf-16, "
+                "cp1252, cp1251, latin-1, shift_jis, gb18030, ..."
+            )
         bad = _first_bad_byte(path, name)
         if bad is not None:
             raise InputError(f"{path} is not in --encoding {name} (byte {bad:,} does not fit)")
@@ -88,6 +89,15 @@ def choose_encoding(path: Path, name: str | None = None, *, strict: bool = False
     guess = guesses[0]
     note = f"{path.name} is not UTF-8 (byte {bad:,}); it was read as {guess}"
     return Encoding(guess, (f"{note}: look at a few titles, and name the --encoding if wrong",))
+
+
+def _is_known(name: str) -> bool:
+    """Whether a name is that of a codec of files; Python has others, for bytes and for names."""
+    try:
+        codec = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return False
+    return codec._is_text_encoding and codec.name not in _NO_FILES
 
 
 def _damaged_lines(path: Path) -> list[int]:

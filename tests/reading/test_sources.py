@@ -288,7 +288,7 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
         ("films.json", b"[1, 2]", "not well-formed"),
         ("films.json", b'{"a": [', "not well-formed"),
         ("films.csv", b"  \n", "is empty"),
-        ("films.csv.bz2", b"BZh91AY&SY", r"films.csv.bz2 is a bzip2 file; expand it \(bunzip2\)"),
+        ("films.csv.bz2", b"BZh91AY&SY", "films.csv.bz2 cannot be expanded"),
         ("films.csv", b"<!DOCTYPE html>\n<html>", "is a web page"),
         ("films.csv", b"version https://git-lfs.github.com/spec/v1\noid", "run: git lfs pull"),
         ("films.csv", b"# exported\na,b,c\n1,2,3\n", "is its first line the header"),
