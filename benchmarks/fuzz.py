@@ -2,10 +2,11 @@
 
     python -m benchmarks.fuzz --inputs 200000
 
-A third are cells of genres in every format, a third texts, a third rows of a file that
-prepare_dataset.py prepares; all are made of pieces that real files hold and of random characters.
-Ends with an error at the first input that raises, that is neither kept nor rejected, or that
-changes when it is cleaned again.
+A quarter are cells of genres in every format, a quarter texts, a quarter rows of a file that
+prepare_dataset.py prepares; these are made of pieces that real files hold and of random characters.
+The last quarter are columns of genres in random formats, whose names are known. Ends with an error
+at the first input that raises, that is neither kept nor rejected, that changes when it is cleaned
+again, or whose genres are read as others than were written.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import prepare_dataset
+from benchmarks.fuzz_genres import fuzz_written_genres
 from movie_genres.preparation.text import clean_text
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
 
@@ -46,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     rng = np.random.default_rng(args.seed)
     aliases = GenreAliases.read(ROOT / "data" / "genre_aliases.csv")
-    each = -(-args.inputs // 3)
+    each = -(-args.inputs // 4)
     counts = fuzz_genres(rng, aliases, each) + fuzz_texts(rng, each)
+    counts += fuzz_written_genres(rng, aliases, each)
     counts += fuzz_rows(rng, each)
-    print(f"{3 * each:,} inputs, no crash, none lost: {dict(counts)}")
+    print(f"{4 * each:,} inputs, no crash, none lost: {dict(counts)}")
     return 0
 
 

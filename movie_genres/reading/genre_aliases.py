@@ -42,10 +42,11 @@ class GenreAliases:
     def __init__(
         self, table: Mapping[str, tuple[str, ...]], seen: frozenset[str] = frozenset()
     ) -> None:
-        self._table = {label_key(raw): genres for raw, genres in table.items()}
+        self.table = {label_key(raw): genres for raw, genres in table.items()}
         self._loose: dict[str, tuple[str, ...]] = {}
-        for raw, genres in self._table.items():
+        for raw, genres in self.table.items():
             self._loose.setdefault(_loose_key(raw), genres)
+        self._first_words = {_first_word(key) for key in self.table}
         self._seen = seen
 
     def __contains__(self, label: str) -> bool:
@@ -57,7 +58,7 @@ class GenreAliases:
 
     def lists_exactly(self, label: str) -> bool:
         """Whether the table, or `with_seen`, holds a label just so, but for case and whitespace."""
-        return label_key(label) in self._table or label_key(label) in self._seen
+        return label_key(label) in self.table or label_key(label) in self._seen
 
     @cached_property
     def plain(self) -> GenreAliases:
@@ -70,23 +71,24 @@ class GenreAliases:
 
     def _find(self, label: str) -> tuple[str, ...] | None:
         key = label_key(label)
-        for table, name in ((self._table, key), (self._loose, _loose_key(key))):
-            if name in table:
-                return table[name]
-        return self._loose.get(_loose_key(key).removesuffix(_FILM))
+        found = self.table.get(key)
+        if found is None and _first_word(key) in self._first_words:
+            loose = _loose_key(key)
+            found = self._loose.get(loose, self._loose.get(loose.removesuffix(_FILM)))
+        return found
 
     def genres(self) -> tuple[str, ...]:
         """All canonical genres that the table knows, sorted."""
-        return tuple(sorted({genre for genres in self._table.values() for genre in genres}))
+        return tuple(sorted({genre for genres in self.table.values() for genre in genres}))
 
     def with_known(self, genres: Iterable[str]) -> GenreAliases:
         """This table, and each of `genres` as its own canonical label if it is not listed."""
-        named = {g: (g,) for g in genres if g.strip() and label_key(g) not in self._table}
-        return GenreAliases(self._table | named, self._seen)
+        named = {g: (g,) for g in genres if g.strip() and label_key(g) not in self.table}
+        return GenreAliases(self.table | named, self._seen)
 
     def with_seen(self, labels: Iterable[str]) -> GenreAliases:
         """This table, and labels of a column that are whole names though it does not list them."""
-        return GenreAliases(self._table, frozenset(map(label_key, labels)))
+        return GenreAliases(self.table, frozenset(map(label_key, labels)))
 
     @classmethod
     def read(cls, path: Path) -> GenreAliases:
@@ -135,6 +137,11 @@ def label_key(raw: str) -> str:
     """What two spellings of one label share: case and whitespace do not matter."""
     text = raw if raw.isascii() else unicodedata.normalize("NFKC", raw).replace("’", "'")
     return " ".join(text.split()).casefold()
+
+
+def _first_word(key: str) -> str:
+    """Few labels begin like one of the table; the others need not be looked for any further."""
+    return re.split(r"[ /&-]", key, maxsplit=1)[0]
 
 
 def _loose_key(key: str) -> str:

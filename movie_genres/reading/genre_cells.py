@@ -52,12 +52,14 @@ BOUNDARY = re.compile(
 )
 """Where one name may end and the next begin, if both are known."""
 _UNCERTAIN = re.compile(r"\s+(?:(?:and|&|[-\N{EN DASH}\N{EM DASH}])\s+)?|-", re.IGNORECASE)
-EDGES = " ,;|/·•\t\r\n\x0b\x0c"
+EDGES = " #,;|/·•\t\r\n\x0b\x0c"
 _MOST_PARTS = 15
 """Words, and what separates them, of the longest name that is looked for."""
 _LONGEST = 60
 """Words, and what separates them, of the longest label that is looked through."""
 _QUOTED_LABEL = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_DIGITS = frozenset("0123456789")
+_CONNECTIVES = frozenset({"and", "&", "-", "\N{EN DASH}", "\N{EM DASH}"})
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:\s+[+-]?\d+(?:\.\d+)?)*")
 
 
@@ -161,7 +163,7 @@ def _known_apart(label: str, aliases: GenreAliases) -> tuple[list[str], list[str
         part = part.strip(EDGES)
         known = [] if part in aliases else split_known(part, aliases)
         apart += [name for name, _ in known] or [part]
-        if any(_UNCERTAIN.fullmatch(before) for _, before in known[1:]):
+        if any(_UNCERTAIN.fullmatch(before) for _, before in known[1:]) and part[0] not in _DIGITS:
             uncertain.append(part)
     return apart, uncertain
 
@@ -225,4 +227,4 @@ def known_units(cell: str, aliases: GenreAliases | None) -> list[str]:
         two = split_known(unit, aliases.plain) if aliases is not None and end > start + 1 else []
         units += [name for name, _ in two] or [unit.strip(EDGES)]
         start = end
-    return [unit for unit in units if unit]
+    return [unit for unit in units if unit and unit.casefold() not in _CONNECTIVES]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from movie_genres.errors import InputError
@@ -42,6 +43,10 @@ _KNOWN_SHARE = 0.5
 """Share of a column's labels that the alias table must list for the column to be genres."""
 _COMPARED = 2000
 """Rows, evenly spread over the head, whose genres are compared between columns."""
+_LOOKED_AT = 500
+"""Cells, evenly spread over the head, from which a column is known to hold genres."""
+_LONGEST = 300
+"""Characters of the median cell from which a column is a text."""
 _HELD = 0.9
 """Share of the rows whose genres another column holds too, from which it holds them all."""
 
@@ -64,9 +69,13 @@ def find_genre_columns(
         if all(is_zero_one(head[column]) for column in requested):
             return zero_one_columns(requested, head)
         return side_by_side(requested, head, aliases)
-    chosen = GenreColumns(requested[0], (requested[0],)) if requested else _best(head, aliases)
+    chosen = _alone(requested[0], head) if requested else _best(head, aliases)
     if chosen.join is None:
-        chosen = _named_flags(chosen, head) or chosen
+        if length := multi_hot_length(head[chosen.name]):
+            names = _repeated_names(chosen.name, length, head)
+            if not names:
+                raise InputError(_without_names(chosen.name, head[chosen.name], length))
+            return multi_hot_column(chosen.name, names[1])
         _check_numbers(chosen, head, aliases)
     return chosen
 
@@ -83,29 +92,46 @@ def _best(head: Head, aliases: GenreAliases) -> GenreColumns:
     if best is not first and not set(first.parts) & set(best.parts):
         notes.append(
             f"genres were read from '{best.name}', which holds those of '{first.name}' and more: "
-            f"{FLAG} {shlex.quote(first.name)} takes only these"
+            f"{FLAG} {_quoted(first.parts)} takes only these"
         )
     for other in (first, *others):
-        if other is not best and other.join is None and compared.differs(other, best):
-            names = " ".join(map(shlex.quote, (*best.parts, *other.parts)))
-            example = next(cell for cell in other.cells(head) if cell.strip())
+        if not set(other.parts) <= set(best.parts) and compared.differs(other, best):
+            both = dict.fromkeys((*best.parts, *other.parts))
+            example = next(cell for cell in other.cells(head) if cell.strip("[] "))
             notes.append(
                 f"genres were read from '{best.name}'; '{other.name}' looks like genres too, such "
-                f"as {example[:60]!r}: {FLAG} {shlex.quote(other.name)} takes these, {FLAG} "
-                f"{names} takes both"
+                f"as {example[:60]!r}: {FLAG} {_quoted(other.parts)} takes these, {FLAG} "
+                f"{_quoted(both)} takes both"
             )
+            break
     return replace(best, notes=(*best.notes, *notes))
+
+
+def _alone(column: str, head: Head) -> GenreColumns:
+    """One column, as the user asked for; with a note if it is one of several that are numbered."""
+    family = [c for c in head if _family(c) is not None and _family(c) == _family(column)]
+    note = (
+        f"genres were read from '{column}' alone, as {FLAG} says; {FLAG} {_quoted(family)} takes "
+        f"all {len(family)}"
+    )
+    return GenreColumns(column, (column,), notes=(note,) * (len(family) > 1))
+
+
+def _family(column: str) -> str | None:
+    """`genre` for `genre_1`, `Genre 2`, ...; None for columns without a number."""
+    found = _NUMBERED.fullmatch(plain_name(column))
+    return found[1].rstrip("s") if found else None
 
 
 def _candidates(head: Head, aliases: GenreAliases) -> tuple[GenreColumns, list[GenreColumns]]:
     """The column that is meant by name or content, and others that may be fuller."""
-    filled = [column for column in head if any(cell.strip() for cell in head[column])]
+    filled = [c for c in head if any(cell.strip() for cell in head[c]) and not is_zero_one(head[c])]
     plain = {column: plain_name(column) for column in filled}
-    joined = _joined(filled, plain, head, aliases)
-    within = {part for columns in joined for part in columns.parts}
-    share = {column: known_share(head[column], aliases) for column in filled}
-    by_labels = [column for column in filled if share[column] >= _KNOWN_SHARE]
-    named = [column for column in filled if plain[column] in _NAMES]
+    lists, names_of_lists = _multi_hot(filled, head)
+    joined = [*_joined(filled, plain, head, aliases), *lists, *zero_one_genres(head, aliases)]
+    within = {part for columns in joined for part in columns.parts} | names_of_lists
+    by_labels = [c for c in filled if c not in names_of_lists and is_of_genres(head[c], aliases)]
+    named = [c for c in filled if plain[c] in _NAMES and c not in names_of_lists]
     if len(named) > 1:
         named = _same_genres([c for c in named if c in by_labels] or named, head, aliases)
     alike = [c for c in filled if "genre" in plain[c] and c not in named and c not in within]
@@ -116,17 +142,64 @@ def _candidates(head: Head, aliases: GenreAliases) -> tuple[GenreColumns, list[G
         if len(named) > 1:
             named = _same_genres(named, head, aliases)
     singles = [GenreColumns(c, (c,)) for c in dict.fromkeys((*named, *by_labels, *alike))]
-    flags = [] if named else zero_one_genres(head, aliases)
+    if len(named) == 1:
+        whole = [columns for columns in lists if columns.parts == (named[0],)]
+        first = (whole or singles)[0]
+        return first, [c for c in (*joined, *singles) if c.parts != first.parts]
+    if joined and not named:
+        return joined[0], [*joined[1:], *singles]
+    raise InputError(_no_column(head, named))
+
+
+def _no_column(head: Head, named: Sequence[str]) -> str:
+    """Why there is no one column of genres."""
     if named:
-        first = _only(list(head), named)
-        return singles[0], [c for c in (*joined, *singles) if c.name != first]
-    if joined or flags:
-        return (joined or flags)[0], [*(joined or flags)[1:], *singles]
-    flag_columns = [c for c in filled if is_zero_one(head[c])]
-    hint = f"; {len(flag_columns)} columns of 0 and 1: {FLAG} {_quoted(flag_columns)} takes these"
-    raise InputError(
-        f"no column found for {FLAG}; set it to one of: {', '.join(head)}"
-        + hint * (len(flag_columns) > 1)
+        return (
+            f"several columns could be meant: {', '.join(named)}; set {FLAG} to one of them, or to "
+            f"several whose genres are to be joined: {FLAG} {_quoted(named)}"
+        )
+    for column, cells in head.items():
+        if length := multi_hot_length(cells):
+            return _without_names(column, cells, length)
+        if is_zero_one(cells) and plain_name(column) in _NAMES:
+            return _zero_one_alone(column, head)
+    flags = [column for column in head if is_zero_one(head[column])]
+    hint = f"; {len(flags)} columns hold 0 and 1: {FLAG} {_quoted(flags)} takes these"
+    return f"no column found for {FLAG}; set it to one of: {', '.join(head)}" + hint * (
+        len(flags) > 1
+    )
+
+
+def _multi_hot(filled: Sequence[str], head: Head) -> tuple[list[GenreColumns], set[str]]:
+    """Columns of lists of 0 and 1 whose names another column repeats, and these other columns."""
+    found, names_of_lists = [], set()
+    for column in filled:
+        length = multi_hot_length(head[column])
+        if length and (names := _repeated_names(column, length, head)):
+            found.append(multi_hot_column(column, names[1]))
+            names_of_lists.add(names[0])
+    return found, names_of_lists
+
+
+def _repeated_names(column: str, length: int, head: Head) -> tuple[str, list[str]] | None:
+    """The column that repeats so many names in every row, and the names."""
+    for other, cells in head.items():
+        if len(set(cells)) == 1 and other != column:
+            try:
+                names = parse_genres(cells[0], detect_genre_format(cells[:1]))
+            except ValueError:
+                continue
+            if len(names) == length:
+                return other, names
+    return None
+
+
+def _without_names(column: str, cells: Sequence[str], length: int) -> str:
+    example = next(cell for cell in cells if cell.strip())
+    return (
+        f"the column '{column}' holds lists of 0 and 1, such as {example[:60]!r}, without the "
+        f"names of the {length} genres: add a column that repeats them in every row, such as "
+        f'["Action", "Drama", ...], or name another column with {FLAG}'
     )
 
 
@@ -167,16 +240,7 @@ def _same_genres(named: Sequence[str], head: Head, aliases: GenreAliases) -> lis
     return list(named)
 
 
-def _only(found: Sequence[str], candidates: Sequence[str]) -> str:
-    if len(candidates) == 1:
-        return candidates[0]
-    raise InputError(
-        f"several columns could be meant: {', '.join(candidates)}; set {FLAG} to one of them, or "
-        f"to several whose genres are to be joined: {FLAG} {_quoted(candidates)}"
-    )
-
-
-def _quoted(columns: Sequence[str]) -> str:
+def _quoted(columns: Iterable[str]) -> str:
     return " ".join(map(shlex.quote, columns))
 
 
@@ -242,25 +306,13 @@ def zero_one_genres(head: Head, aliases: GenreAliases) -> list[GenreColumns]:
     return [replace(zero_one_columns(taken, head), notes=(note,) * bool(left))]
 
 
-def _named_flags(chosen: GenreColumns, head: Head) -> GenreColumns | None:
-    """Lists of 0 and 1, if another column repeats the names of the genres in every row."""
-    cells = head[chosen.name]
-    length = multi_hot_length(cells)
-    if not length:
-        return None
-    for column, others in head.items():
-        if len(set(others)) == 1 and column != chosen.name:
-            try:
-                names = parse_genres(others[0], detect_genre_format(others[:1]))
-            except ValueError:
-                continue
-            if len(names) == length:
-                return multi_hot_column(chosen.name, names)
-    example = next(cell for cell in cells if cell.strip())
-    raise InputError(
-        f"the column '{chosen.name}' holds lists of 0 and 1, such as {example[:60]!r}, without the "
-        f"names of the {length} genres: add a column that repeats them in every row, such as "
-        '["Action", "Drama", ...], or name another column with --genre-column'
+def _zero_one_alone(column: str, head: Head) -> str:
+    flags = [other for other in head if is_zero_one(head[other])]
+    example = next(cell for cell in head[column] if cell.strip())
+    more = f"such columns: {FLAG} {_quoted(flags)}" if len(flags) > 1 else "columns of 0 and 1"
+    return (
+        f"the column '{column}' holds 0 and 1, such as {example[:20]!r}, and no names of genres; "
+        f"name a column of names, or several {more}" + f" ({FLAG})" * (len(flags) < 2)
     )
 
 
@@ -272,12 +324,7 @@ def _check_numbers(chosen: GenreColumns, head: Head, aliases: GenreAliases) -> N
     if len(unknown) <= len(cells) / 2:
         return
     if is_zero_one(cells):
-        flags = [column for column in head if is_zero_one(head[column])]
-        more = f"such columns: {FLAG} {_quoted(flags)}" if len(flags) > 1 else "columns"
-        raise InputError(
-            f"the column '{chosen.name}' holds 0 and 1, such as {cells[0][:20]!r}, and no names of "
-            f"genres; {FLAG} takes several {more}"
-        )
+        raise InputError(_zero_one_alone(chosen.name, head))
     label = re.sub(r"[^0-9]+", " ", read(unknown[0]).error).split()[0]
     raise InputError(
         f"the column '{chosen.name}' holds numbers, such as {unknown[0][:60]!r}, that the alias "
@@ -292,9 +339,11 @@ def plain_name(column: str) -> str:
     return re.sub(r"[\W_]+", "_", column.casefold()).strip("_")
 
 
-def known_share(cells: Sequence[str], aliases: GenreAliases) -> float:
-    """Share of a column's labels that are genres of the alias table; plain numbers are none."""
-    cells = cells[:: max(1, -(-len(cells) // _COMPARED))]
+def is_of_genres(cells: Sequence[str], aliases: GenreAliases) -> bool:
+    """Whether most labels are genres of the alias table; plain numbers are none."""
+    cells = cells[:: max(1, -(-len(cells) // _LOOKED_AT))]
+    if statistics.median(map(len, cells)) > _LONGEST:
+        return False
     read = GenreReader(detect_genre_format(cells, aliases), aliases)
     listed = total = 0
     for cell in cells:
@@ -302,4 +351,4 @@ def known_share(cells: Sequence[str], aliases: GenreAliases) -> float:
         unnamed = labels.error or cell.strip().replace(".", "").isdecimal()
         total += 1 if unnamed else len(labels.raw)
         listed += 0 if unnamed else len(labels.raw) - len(labels.unlisted)
-    return listed / total if total else 0.0
+    return listed >= _KNOWN_SHARE * total > 0

@@ -32,8 +32,8 @@ def is_literal(cell: str) -> bool:
         return True
     if cell[0] == "(":
         return cell[-1] == ")"
-    if cell[0] in "'\"":
-        return cell[1:2] in ("[", "{")
+    if cell[0] in "'\"":  # a list that was written as JSON twice
+        return cell.lstrip("'\"\\")[:1] in ("[", "{") and cell[-1] == cell[0]
     return cell.startswith(("b'", 'b"')) or bool(_WRAPPED.match(cell))
 
 
@@ -61,7 +61,7 @@ def _parsed(cell: str) -> Any:
     except (ValueError, RecursionError):
         pass
     while wrapped := _WRAPPED.fullmatch(cell):
-        cell = _DTYPE.sub("", wrapped[1]).strip()
+        cell = _DTYPE.sub("", wrapped[1]).strip() or "[]"
     cell = _DTYPE.sub("", cell)
     if _STRINGS.fullmatch(cell):
         return [_string(found) for found in re.findall(_STRING, cell, re.DOTALL)]
@@ -98,9 +98,10 @@ def _bare_names(cell: str) -> list[str]:
     ):
         raise ValueError(f"neither JSON nor a Python literal: {cell[:80]!r}")
     (names,) = csv.reader([" ".join(inside.split())], skipinitialspace=True) if inside else ([],)
-    if any('"' in name for name in names):
+    names = [re.sub(r"^'(.*)'$", r"\1", name.strip()) for name in names]
+    if any('"' in name or name.count("'") > 1 for name in names):
         raise ValueError(f"neither JSON nor a Python literal: {cell[:80]!r}")
-    return [re.sub(r"^'(.*)'$", r"\1", name.strip()) for name in names]
+    return names
 
 
 def _names(value: Any, cell: str, depth: int = 0) -> list[str]:
@@ -113,7 +114,8 @@ def _names(value: Any, cell: str, depth: int = 0) -> list[str]:
         return []
     if isinstance(value, str):
         text = value.strip()
-        if text[:1] in ("[", "{") and text[-1:] in ("]", "}"):
+        closed = text[:1] not in ("[", "{") or text[-1:] in ("]", "}")
+        if text and text[0] != "(" and closed and is_literal(text):
             return _names(_parsed(text), cell, depth + 1)
         return [value]
     if isinstance(value, Mapping):

@@ -91,6 +91,8 @@ def _remembered(join: Join) -> Join:
 
 def is_zero_one(cells: Sequence[str]) -> bool:
     """Whether a column says yes or no: 0 and 1, true and false, 1 and nothing."""
+    if not all(cell.strip().casefold() in _TRUE | _FALSE for cell in cells[:20]):
+        return False  # which is so for most columns, and soon known
     values = {value.strip().casefold() for value in set(cells)}
     return values <= _TRUE | _FALSE and values != {""}
 
@@ -103,7 +105,6 @@ def genre_of_zero_one(column: str) -> str:
 def zero_one_columns(parts: Sequence[str], head: Mapping[str, Sequence[str]]) -> GenreColumns:
     """One column of 0 and 1 for each genre, which is its name."""
     names = [genre_of_zero_one(part) for part in parts]
-    # y/n and t/f are only read as such where they are all that a column holds.
 
     def join(row: tuple[str, ...]) -> str:
         found = []
@@ -115,9 +116,8 @@ def zero_one_columns(parts: Sequence[str], head: Mapping[str, Sequence[str]]) ->
                 return f"{name} is neither 0 nor 1: {cell[:40]!r}"
         return json.dumps(found, ensure_ascii=False)
 
-    kind = (
-        "0 and 1" if any(c.strip()[:1] in "01" for c in head[parts[0]] if c.strip()) else "yes/no"
-    )
+    digits = any(cell.strip()[:1] in ("0", "1") for cell in head[parts[0]])
+    kind = "0 and 1" if digits else "yes and no"
     name = f"{len(parts)} columns of {kind}: {parts[0]} ... {parts[-1]}"
     return GenreColumns(name, tuple(parts), _remembered(join))
 
@@ -147,6 +147,8 @@ def side_by_side(
 
 def multi_hot_length(cells: Sequence[str]) -> int:
     """How many numbers each cell has if all are lists of 0 and 1, of one length; otherwise 0."""
+    if not all(not cell.strip() or _MULTI_HOT.fullmatch(cell.strip()) for cell in cells[:20]):
+        return 0
     different = {cell.strip() for cell in set(cells)} - {""}
     if not all(map(_MULTI_HOT.fullmatch, different)):
         return 0
