@@ -227,4 +227,5 @@ def known_units(cell: str, aliases: GenreAliases | None) -> list[str]:
         two = split_known(unit, aliases.plain) if aliases is not None and end > start + 1 else []
         units += [name for name, _ in two] or [unit.strip(EDGES)]
         start = end
-    return [unit for unit in units if unit and unit.casefold() not in _CONNECTIVES]
+    names = [unit for unit in units if unit and unit.casefold() not in _CONNECTIVES]
+    return names or units

@@ -66,7 +66,8 @@ def _parsed(cell: str) -> Any:
     if _STRINGS.fullmatch(cell):
         return [_string(found) for found in re.findall(_STRING, cell, re.DOTALL)]
     try:
-        if not _JOINED_STRINGS.search(cell):  # two strings side by side are one for Python
+        # Two strings side by side are one for Python, and what follows a # is nothing.
+        if not _JOINED_STRINGS.search(cell) and is_literal(cell) and cell[-1] in "]})'\"":
             return ast.literal_eval(cell)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         pass
