@@ -26,6 +26,7 @@ from movie_genres.preparation.leaks import choose_fields
 from movie_genres.preparation.prepared import check_output_dir, new_folder, write_prepared
 from movie_genres.preparation.report import build_report, suspicions
 from movie_genres.preparation.selection import select_films
+from movie_genres.preparation.spellings import unite_spellings
 from movie_genres.preparation.text import MIN_WORDS
 from movie_genres.preparation.train_only import read_train_sources
 from movie_genres.reading.genres import GenreAliases
@@ -77,7 +78,13 @@ def _add_sources(add: Callable[..., object]) -> None:
         "left out, and genres, validation and test do not change",
     )
     add("--text-column", help="column of the plots; found by name or content if not given")
-    add("--genre-column", help="column of the genres; found by name or content if not given")
+    add(
+        "--genre-column",
+        nargs="+",
+        metavar="COLUMN",
+        help="column of the genres; found by name or content if not given; several columns, of "
+        "names or of 0 and 1, are read as one",
+    )
     add("--title-column", help="column of the titles; found by name if not given")
     add("--encoding", help="encoding of text files; found out if not given")
     add(
@@ -166,14 +173,14 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
         most_leaks=args.drop_leaking_fields,
         masked=args.mask_genre_names,
     )
-    layouts = [Layout(s.genre_format, s.columns["id"] is not None) for s in sources]
+    layouts = [Layout(s.genre_format, s.columns["id"] is not None, s.genre_names) for s in sources]
     recipe = Recipe(layouts, aliases, fields, args.min_words, work)
     with start_cleaning(sources, recipe, num_proc=args.num_proc, strict=args.strict) as (
         cleaned,
         workers,
     ):
         selected = select_films(
-            collect(cleaned),
+            unite_spellings(collect(cleaned)),
             sources,
             min_genre_count=args.min_genre_count,
             absent_is_unknown=args.absent_genres == "unknown",

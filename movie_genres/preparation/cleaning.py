@@ -42,6 +42,8 @@ class Layout:
 
     genre_format: GenreFormat
     has_id: bool
+    genre_names: frozenset[str] = frozenset()
+    """Names of genres that the alias table does not list."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Cleaner:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.readers = [
-            GenreReader(layout.genre_format, recipe.aliases) for layout in recipe.layouts
+            GenreReader(layout.genre_format, recipe.aliases.with_seen(layout.genre_names))
+            for layout in recipe.layouts
         ]
         self.extra = [name for name in recipe.fields.names if name not in (TITLE, PLOT)]
 
@@ -115,7 +118,7 @@ class Cleaner:
             for row, (labels, reason, detail) in enumerate(
                 zip(films.labels, films.reason, films.detail, strict=True), batch.first_row
             )
-            if labels is _UNREAD
+            if labels is _UNREAD or labels.error
         ]
         # Equal cells give one object (GenreReader), so the objects need not be compared.
         distinct = {id(labels): labels for labels in films.labels}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from movie_genres.preparation.fields import TextFields, named_genres
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.genres import GenreAliases, GenreReader
+from movie_genres.reading.genres import GenreAliases, GenreReader, label_key
 from movie_genres.reading.sources import Source, with_text_fields
 
 SAMPLE = 2000
@@ -63,10 +63,12 @@ def names_of_genres(
         min_count: Rarer labels do not become genres.
     """
     unlisted: Counter[str] = Counter()
+    spelling: dict[str, str] = {}
     for source in sources:
-        reader = GenreReader(source.genre_format, aliases)
+        reader = GenreReader(source.genre_format, aliases.with_seen(source.genre_names))
         for cell in source.head[source.columns["raw_genres"] or ""]:
-            unlisted.update(reader(cell).unlisted)
+            labels = reader(cell).unlisted
+            unlisted.update(spelling.setdefault(label_key(name), name) for name in labels)
     common = {label for label, count in unlisted.items() if count >= min_count}
     return tuple(sorted({*aliases.genres(), *common}))
 
@@ -90,7 +92,7 @@ def leak_shares(
     named = dict.fromkeys(names, 0)
     filled = dict.fromkeys(names, 0)
     for source in sources:
-        reader = GenreReader(source.genre_format, aliases)
+        reader = GenreReader(source.genre_format, aliases.with_seen(source.genre_names))
         cells = source.head[source.columns["raw_genres"] or ""]
         step = max(1, len(cells) * len(sources) // SAMPLE)
         genres = [{genre.casefold() for genre in reader(cell).genres} for cell in cells[::step]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -69,7 +70,7 @@ def build_report(
         "text_fields": fields.to_json(),
         "genre_named_in": {name: round(share, 4) for name, share in leaks.items()},
         "unreadable": [f"{sources[i].name}, {words}" for i, words in films.defects],
-        "notes": [note for source in sources for note in source.table.notes],
+        "notes": [n for source in sources for n in (*source.table.notes, *source.notes)],
         "genre_format": " and ".join(dict.fromkeys(str(s.genre_format) for s in sources)),
         "min_genre_count": selected.min_genre_count,
         "seed": selected.seed,
@@ -102,6 +103,7 @@ def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
         "raw": films.label_counts("raw"),
         "dropped": films.label_counts("dropped"),
         "unlisted": films.label_counts("unlisted"),
+        "split": films.label_counts("split"),
     }
 
 
@@ -222,6 +224,12 @@ def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
         found.append(
             f"{len(unlisted)} raw label(s) are not in the alias table and keep their own name: "
             f"{shown}; add them to the table (--aliases) to merge or drop them"
+        )
+    if split := genres["split"]:
+        shown = ", ".join(f"'{name}' ({count})" for name, count in list(split.items())[:_SHOWN])
+        found.append(
+            f"{len(split)} label(s) look like several genres side by side and were read as these: "
+            f"{shown}; --known-genres {shlex.quote(next(iter(split)))} keeps such a one whole"
         )
     if any(label.casefold().startswith(("and ", "& ")) for label in unlisted):
         found.append(

