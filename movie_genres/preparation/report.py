@@ -15,7 +15,9 @@ from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.selection import Selection
-from movie_genres.preparation.splits import SPLITS
+from movie_genres.preparation.splits import NAMES, SPLITS
+from movie_genres.reading.identity import unused_split
+from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
 
 MAX_LENGTH = 256
@@ -59,6 +61,8 @@ def build_report(
         "rejected": dict(rejected.most_common()),
         "rejected_share": rejected.total() / len(films),
         "splits": {name: int((selected.split == i).sum()) for i, name in enumerate(SPLITS)},
+        "splits_from": dict(selected.splits_from),
+        **_overlap(selected),
         "genres": _genres(selected, kept),
         "labels_per_row": float(per_film.mean()),
         "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
@@ -69,7 +73,7 @@ def build_report(
         "text_fields": fields.to_json(),
         "genre_named_in": {name: round(share, 4) for name, share in leaks.items()},
         "unreadable": [f"{sources[i].name}, {words}" for i, words in films.defects],
-        "notes": [note for source in sources for note in source.table.notes],
+        "notes": [note for source in sources for note in _notes(source)],
         "genre_format": " and ".join(dict.fromkeys(str(s.genre_format) for s in sources)),
         "min_genre_count": selected.min_genre_count,
         "seed": selected.seed,
@@ -78,7 +82,8 @@ def build_report(
         **_unknown_genres(selected, sources),
         "source": _source(sources),
         "sources": [
-            _source([source]) | {"read": int((films.source == number).sum()),
+            _source([source]) | {"year": source.year, "split_column": source.split_column,
+                                 "read": int((films.source == number).sum()),
                                  "kept": int((films.source[kept] == number).sum())}
             for number, source in enumerate(sources)
         ],
@@ -103,6 +108,26 @@ def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
         "dropped": films.label_counts("dropped"),
         "unlisted": films.label_counts("unlisted"),
     }
+
+
+def _overlap(selected: Selection) -> dict[str, dict[str, int]]:
+    """Films in several splits of the data's own, if it has any."""
+    if selected.overlap is None:
+        return {}
+    return {"overlap": {**selected.overlap.films, "removed from train": selected.overlap.removed}}
+
+
+def _notes(source: Source) -> list[str]:
+    """What is to be known about a source itself."""
+    notes = list(source.table.notes)
+    unused = None if source.split or source.train_only else unused_split(source.head, NAMES)
+    if unused and source.split_column is None:
+        notes.append(
+            f"the column '{unused}' of {source.name} holds names of splits, which were not kept: "
+            + ("--keep-splits" if unused == OWN_SPLIT else f"--split-column {unused}")
+            + " keeps them"
+        )
+    return notes
 
 
 def _unknown_genres(
@@ -142,9 +167,9 @@ def _tokens(films: Films, kept: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, int]:
+def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
     films = selected.films
-    group = in_order(selected.groups[kept])
+    group = in_order(selected.groups.film[kept])
     sizes = np.bincount(group)
     first_source = np.zeros(len(sizes), dtype=np.int64)
     first_source[group[::-1]] = films.source[kept][::-1]
@@ -154,7 +179,10 @@ def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, int]:
         "groups_of_several_rows": int((sizes > 1).sum()),
         "rows_in_such_groups": int(sizes[sizes > 1].sum()),
         "groups_across_sources": len(across),
-        "plots_with_different_genres": selected.label_conflicts,
+        "plots_with_different_genres": selected.groups.label_conflicts,
+        "pairs_joined_by_title": selected.groups.by_title,
+        "titles_of_several_films": selected.groups.n_titles_alone,
+        "such_titles": list(selected.groups.titles_alone),
     }
 
 
@@ -179,6 +207,8 @@ def suspicions(report: Mapping[str, Any]) -> list[str]:
         *_unreadable(report),
         *_rare_and_unlisted(report["genres"], report["min_genre_count"]),
         *_uneven_splits(report),
+        *_given_splits(report),
+        *_same_titles(report["duplicates"]),
         *_texts(report),
         *_same_files(report["sources"]),
     ]
@@ -247,6 +277,8 @@ def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
         absent = [genre for genre, count in counts.items() if count == 0]
         if absent:
             found.append(f"{split} has no film of: {', '.join(absent)}")
+    if "overlap" in report:
+        return found + _conflicts(report["duplicates"])
     added = report["train_only"]
     share = (report["splits"]["train"] - added) / (report["kept"] - added)
     if abs(share - 0.8) > 0.05:
@@ -254,13 +286,73 @@ def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
             f"train has {share:.0%} of the films, not 80 %: many rows share an id or a plot and "
             "must stay together"
         )
-    conflicts = report["duplicates"]["plots_with_different_genres"]
-    if conflicts:
+    return found + _conflicts(report["duplicates"])
+
+
+def _conflicts(duplicates: Mapping[str, Any]) -> list[str]:
+    conflicts = duplicates["plots_with_different_genres"]
+    if not conflicts:
+        return []
+    return [
+        f"{conflicts:,} plot(s) are in several rows with different genres: each of these "
+        "rows got the genres of all of them"
+    ]
+
+
+def _given_splits(report: Mapping[str, Any]) -> list[str]:
+    """How splits of the data's own were completed, and what is in several of them."""
+    overlap = report.get("overlap", {})
+    found = [
+        f"the data has no {split} split: it was {origin}"
+        for split, origin in report["splits_from"].items()
+        if overlap and origin.startswith("drawn")
+    ]
+    if removed := overlap.get("removed from train"):
         found.append(
-            f"{conflicts:,} plot(s) are in several rows with different genres: each of these "
-            "rows got the genres of all of them"
+            f"{removed:,} row(s) were removed from train, because their films are in validation "
+            f"({overlap['train and validation']:,} films) or test ({overlap['train and test']:,})"
+        )
+    if both := overlap.get("validation and test"):
+        found.append(
+            f"{both:,} film(s) are in validation and in test, as the data has it: what is decided "
+            "on validation has seen them"
         )
     return found
+
+
+def _same_titles(duplicates: Mapping[str, Any]) -> list[str]:
+    count, shown = duplicates["titles_of_several_films"], duplicates["such_titles"]
+    if not count:
+        return []
+    return [
+        f"{count:,} title(s) are taken for several films each, because their plots are not alike: "
+        + ", ".join(f"'{title}'" for title in shown)
+        + ", ..." * (count > len(shown))
+    ]
+
+
+def films_and_splits(report: Mapping[str, Any]) -> str:
+    """A sentence for the card: how the splits came about, and what keeps a film in one."""
+    origins = report["splits_from"]
+    shares = "80 / 10 / 10, stratified by genre"
+    came = [f"{split}: {origin}" for split, origin in origins.items()]
+    how = shares if "overlap" not in report else "; ".join(came)
+    both = report.get("overlap", {}).get("validation and test", 0)
+    but = f", but for {both:,} that the data has in validation and in test" if both else ""
+    return (
+        f"Splits: {how}. A film is in one split{but}: rows are one film if they have one id, the "
+        "same or nearly the same plot (and it is no stub), or one title and the same year or an "
+        f"alike plot; {_repeated(report['duplicates'])}."
+    )
+
+
+def _repeated(duplicates: Mapping[str, Any]) -> str:
+    if not duplicates["groups_of_several_rows"]:
+        return "no film is in several rows"
+    return (
+        f"{duplicates['groups_of_several_rows']:,} films are in "
+        f"{duplicates['rows_in_such_groups']:,} rows"
+    )
 
 
 def _texts(report: Mapping[str, Any]) -> list[str]:

