@@ -26,8 +26,9 @@ from movie_genres.preparation.films import collect
 from movie_genres.preparation.given_splits import read_given_splits
 from movie_genres.preparation.layout import Layout
 from movie_genres.preparation.leaks import choose_fields
+from movie_genres.preparation.notes import suspicions
 from movie_genres.preparation.prepared import check_output_dir, new_folder, write_prepared
-from movie_genres.preparation.report import build_report, suspicions
+from movie_genres.preparation.report import build_report
 from movie_genres.preparation.selection import select_films
 from movie_genres.preparation.text import MIN_WORDS
 from movie_genres.preparation.train_only import read_train_sources
