@@ -52,7 +52,8 @@ def title_and_year(title: str) -> tuple[bytes, int]:
         year = year_of(found[1])
         title = title[: found.start()] if year and found.start() else title
     if not title.isascii():
-        title = "".join(c for c in unicodedata.normalize("NFKD", title) if not _is_accent(c))
+        parts = (c for c in unicodedata.normalize("NFKD", title) if not _is_accent(c))
+        title = unicodedata.normalize("NFC", "".join(parts))
     found_words = [word for word in words(title) if word != b"and"] or words(title)
     if len(found_words) > 1 and found_words[-1] in _ARTICLES and "," in title:
         found_words.insert(0, found_words.pop())
