@@ -46,7 +46,7 @@ def read_given_splits(
         folder: Where archives are expanded.
 
     Raises:
-        InputError: As `read_sources`; if `options.keep_splits` and no source has splits.
+        InputError: As `read_sources`; if `options.keep_splits` and a source has no splits.
     """
     one_each = any(names[split] for split in SPLITS[1:])
     sources = []
@@ -55,11 +55,12 @@ def read_given_splits(
         part.mkdir()
         opened = read_sources(names[split], options, aliases, part)
         sources += [replace(s, split=split if one_each else None) for s in opened]
-    if options.keep_splits and all(source.split_column is None for source in sources):
+    without = [source.name for source in sources if source.split_column is None]
+    if options.keep_splits and without:
         raise InputError(
-            f"--keep-splits: {', '.join(s.name for s in sources)} has no splits of its own; name "
-            "the column that holds them with --split-column, or a file each with "
-            "--validation-source and --test-source"
+            f"--keep-splits: {', '.join(without)} has no splits of its own; name the column that "
+            "holds them with --split-column, give a file each with --validation-source and "
+            "--test-source, or further films to train on with --train-source"
         )
     return sources
 

@@ -104,6 +104,9 @@ def test_a_table_s_own_splits_are_kept_on_request(tmp_path: Path) -> None:
     without = write_csv(tmp_path / "plain.csv", made_up_films(60))
     with pytest.raises(InputError, match="--keep-splits: plain.csv has no splits of its own"):
         prepare(without, tmp_path / "none", "--keep-splits")
+    both = ["--source", str(source), str(without), "--keep-splits"]
+    with pytest.raises(InputError, match="--keep-splits: plain.csv has no splits of its own"):
+        prepare_dataset.main([*both, "--output-dir", str(tmp_path / "none")])
 
 
 def test_only_one_flag_says_where_the_splits_are(films_csv: Path, tmp_path: Path) -> None:
