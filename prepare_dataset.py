@@ -3,6 +3,7 @@
 python prepare_dataset.py                                   # the default 5,000 plots
 python prepare_dataset.py --source movies.csv --output-dir data/mine
 python prepare_dataset.py --source tmdb.csv.gz imdb.txt more.parquet --num-proc 8
+python prepare_dataset.py --source train.csv --validation-source valid.csv --test-source test.csv
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.evaluation import audit
 from movie_genres.files import file_sha256
-from movie_genres.preparation.cleaning import Layout, Recipe, start_cleaning
+from movie_genres.preparation.cleaning import Recipe, start_cleaning
 from movie_genres.preparation.dataset_card import columns_read, start_figures
 from movie_genres.preparation.films import collect
+from movie_genres.preparation.given_splits import read_given_splits
+from movie_genres.preparation.layout import Layout
 from movie_genres.preparation.leaks import choose_fields
+from movie_genres.preparation.notes import suspicions
 from movie_genres.preparation.prepared import check_output_dir, new_folder, write_prepared
-from movie_genres.preparation.report import build_report, suspicions
+from movie_genres.preparation.report import build_report
 from movie_genres.preparation.selection import select_films
 from movie_genres.preparation.spellings import unite_spellings
 from movie_genres.preparation.text import MIN_WORDS
 from movie_genres.preparation.train_only import read_train_sources
 from movie_genres.reading.genres import GenreAliases
-from movie_genres.reading.sources import DEFAULT_SOURCE, Source, SourceOptions, read_sources
+from movie_genres.reading.sources import DEFAULT_SOURCE, Source, SourceOptions
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
 
@@ -77,6 +81,7 @@ def _add_sources(add: Callable[..., object]) -> None:
         help="further sources, whose films go to train alone; films that are in --source too are "
         "left out, and genres, validation and test do not change",
     )
+    _add_splits(add)
     add("--text-column", help="column of the plots; found by name or content if not given")
     add(
         "--genre-column",
@@ -86,6 +91,10 @@ def _add_sources(add: Callable[..., object]) -> None:
         "names or of 0 and 1, are read as one",
     )
     add("--title-column", help="column of the titles; found by name if not given")
+    add(
+        "--id-column",
+        help="column of ids, by which rows are one film; found by name if not given",
+    )
     add("--encoding", help="encoding of text files; found out if not given")
     add(
         "--sheet",
@@ -96,6 +105,26 @@ def _add_sources(add: Callable[..., object]) -> None:
         "--strict",
         action="store_true",
         help="stop at the first row or byte that cannot be read, or only after a repair",
+    )
+
+
+def _add_splits(add: Callable[..., object]) -> None:
+    for split in ("validation", "test"):
+        add(
+            f"--{split}-source",
+            nargs="+",
+            default=[],
+            metavar="SOURCE",
+            help=f"sources that are the {split} split; --source is then the train split",
+        )
+    add(
+        "--split-column",
+        help="column that says which split a film is in (train, valid, validation, dev, val, test)",
+    )
+    add(
+        "--keep-splits",
+        action="store_true",
+        help="keep the splits of a Hub data set, or of a workbook with a sheet for each",
     )
 
 
@@ -143,6 +172,13 @@ def _check_values(args: argparse.Namespace) -> None:
     for name in ("min_genre_count", "min_words", "num_proc"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} is less than 1")
+    ways = {
+        "--split-column": args.split_column is not None,
+        "--keep-splits": args.keep_splits,
+        "--validation-source or --test-source": args.validation_source or args.test_source,
+    }
+    if len(used := [way for way, is_used in ways.items() if is_used]) > 1:
+        raise InputError(f"{' and '.join(used)} say where the splits are: leave all but one out")
     if args.absent_genres == "unknown" and args.audit:
         raise InputError("--audit judges known labels only: leave out --absent-genres unknown")
     if not 0 <= args.seed < 2**32:
@@ -173,8 +209,7 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
         most_leaks=args.drop_leaking_fields,
         masked=args.mask_genre_names,
     )
-    layouts = [Layout(s.genre_format, s.columns["id"] is not None, s.genre_names) for s in sources]
-    recipe = Recipe(layouts, aliases, fields, args.min_words, work)
+    recipe = Recipe(list(map(Layout.of, sources)), aliases, fields, args.min_words, work)
     with start_cleaning(sources, recipe, num_proc=args.num_proc, strict=args.strict) as (
         cleaned,
         workers,
@@ -201,18 +236,26 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
 
 
 def open_sources(args: argparse.Namespace, aliases: GenreAliases, work: Path) -> list[Source]:
-    """What --source and --train-source name, in this order."""
+    """What --source and its kin name, in this order; --train-source last."""
     options = SourceOptions(
-        args.text_column,
-        args.genre_column,
-        args.title_column,
-        args.encoding,
-        args.strict,
-        args.sheet,
+        text_column=args.text_column,
+        genre_column=args.genre_column,
+        title_column=args.title_column,
+        encoding=args.encoding,
+        strict=args.strict,
+        sheet=args.sheet,
+        id_column=args.id_column,
+        split_column=args.split_column,
+        keep_splits=args.keep_splits,
     )
     sources = [
-        *read_sources(args.source, options, aliases, work),
-        *read_train_sources(args.train_source, options, aliases, work / "train"),
+        *read_given_splits(
+            {"train": args.source, "validation": args.validation_source, "test": args.test_source},
+            options,
+            aliases,
+            work,
+        ),
+        *read_train_sources(args.train_source, options, aliases, work / "train-only"),
     ]
     if args.absent_genres == "unknown" and len(sources) < 2:
         raise InputError("--absent-genres unknown compares sources: give --source several")

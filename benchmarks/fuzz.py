@@ -4,9 +4,12 @@
 
 The kinds are cells of genres in every format, texts, rows of a file that prepare_dataset.py
 prepares (these three are made of pieces that real files hold and of random characters), columns of
-genres in random formats whose names are known, and files of films into which stray quotation marks
-were put. Ends with an error at the first input that raises, that is neither kept nor rejected, that
-changes when it is cleaned again, or that is read as something else than was written.
+genres in random formats whose names are known, files of films into which stray quotation marks were
+put, and films written once to three times, with other ids, titles, years or plots, in files without
+splits and with splits of their own. Ends with an error at the first input that raises, that is
+neither kept nor rejected, that changes when it is cleaned again, that is read as something else
+than was written,
+or whose film is in two splits.
 """
 
 from __future__ import annotations
@@ -24,15 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 import prepare_dataset
 from benchmarks.fuzz_genres import fuzz_written_genres
+from movie_genres.preparation.splits import NAMES, SPLITS
 from movie_genres.preparation.text import clean_text
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
 from movie_genres.reading.records import Malformed
 from movie_genres.reading.tables import open_table
 
-ROOT = Path(__file__).parent.parent
 PIECES = [
     *("Drama", "Sci-Fi", "Action/Adventure", "|", ",", ";", "/", "[", "]", "{", "}", "'", '"'),
     *("[{'id': 18, 'name': 'Drama'}]", '{"/m/02l7c8": "Romance Film"}', "\\", "\\u0000", "None"),
@@ -45,19 +49,18 @@ PIECES = [
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Random inputs through parsing and cleaning.")
     parser.add_argument("--inputs", type=int, default=200_000)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     rng = np.random.default_rng(args.seed)
-    aliases = GenreAliases.read(ROOT / "data" / "genre_aliases.csv")
     each = -(-args.inputs // len(args.kinds))
     counts: Counter[str] = Counter()
     for kind in args.kinds:
-        counts += KINDS[kind](rng, aliases, each)
+        counts += KINDS[kind](rng, each)
     print(f"{each * len(args.kinds):,} inputs, no crash, none lost: {dict(counts)}")
     return 0
 
@@ -71,7 +74,8 @@ def made_up(rng: np.random.Generator) -> str:
     )
 
 
-def fuzz_genres(rng: np.random.Generator, aliases: GenreAliases, count: int) -> Counter[str]:
+def fuzz_genres(rng: np.random.Generator, count: int) -> Counter[str]:
+    aliases = GenreAliases.read(prepare_dataset.ALIASES)
     readers = [GenreReader(genre_format, aliases) for genre_format in GenreFormat]
     counts: Counter[str] = Counter()
     for number in range(count):
@@ -85,9 +89,9 @@ def fuzz_genres(rng: np.random.Generator, aliases: GenreAliases, count: int) -> 
     return counts
 
 
-def fuzz_texts(rng: np.random.Generator, _: GenreAliases, count: int) -> Counter[str]:
+def fuzz_texts(rng: np.random.Generator, count: int) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for _number in range(count):
+    for _ in range(count):
         text = made_up(rng)
         clean = clean_text(text)
         if clean_text(clean) != clean:
@@ -96,7 +100,7 @@ def fuzz_texts(rng: np.random.Generator, _: GenreAliases, count: int) -> Counter
     return counts
 
 
-def fuzz_rows(rng: np.random.Generator, _: GenreAliases, count: int) -> Counter[str]:
+def fuzz_rows(rng: np.random.Generator, count: int) -> Counter[str]:
     """One row of five is random; the others have a genre and a plot, so that there is a split."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -108,20 +112,25 @@ def fuzz_rows(rng: np.random.Generator, _: GenreAliases, count: int) -> Counter[
                 if number % 5 == 0:
                     film |= {"overview": made_up(rng) + made_up(rng), "genres": made_up(rng)}
                 file.write(json.dumps(film) + "\n")
-        arguments = ["--source", str(folder / "films.jsonl"), "--output-dir", str(folder / "data")]
         # Thousands of random genres would make the dataset card's figures too large to draw.
-        if prepare_dataset.main([*arguments, "--min-genre-count", str(max(5, count // 500))]):
-            raise SystemExit("prepare_dataset.py failed")
-        report = json.loads((folder / "data" / "report.json").read_text(encoding="utf-8"))
-        with (folder / "data" / "rejected.csv").open(encoding="utf-8", newline="") as file:
-            listed = sum(1 for _ in csv.DictReader(file))
+        return _prepared(folder, count, "--min-genre-count", str(max(5, count // 500)))
+
+
+def _prepared(folder: Path, count: int, *more: str) -> Counter[str]:
+    """Prepare films.jsonl of a folder, and count its rows as they were kept and rejected."""
+    arguments = ["--source", str(folder / "films.jsonl"), "--output-dir", str(folder / "data")]
+    if prepare_dataset.main([*arguments, *more]):
+        raise SystemExit("prepare_dataset.py failed")
+    report = json.loads((folder / "data" / "report.json").read_text(encoding="utf-8"))
+    with (folder / "data" / "rejected.csv").open(encoding="utf-8", newline="") as file:
+        listed = sum(1 for _ in csv.DictReader(file))
     kept, rejected = report["kept"], sum(report["rejected"].values())
     if not report["read"] == kept + rejected == count or listed != rejected:
         raise SystemExit(f"of {count} rows {kept} were kept, {rejected} rejected, {listed} listed")
     return Counter({"rows kept": kept, "rows rejected with a reason": rejected})
 
 
-def fuzz_quotes(rng: np.random.Generator, _: GenreAliases, count: int) -> Counter[str]:
+def fuzz_quotes(rng: np.random.Generator, count: int) -> Counter[str]:
     """Files as csv.writer writes them, then stray marks at random places of their rows."""
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
@@ -173,12 +182,100 @@ def check_quotes(path: Path, rows: list[list[str]], marked: set[int]) -> Counter
     return Counter({"rows beside stray marks": len(rows), "of them rejected": broken})
 
 
-KINDS: dict[str, Callable[[np.random.Generator, GenreAliases, int], Counter[str]]] = {
+FILMS_A_FILE = 2000
+
+
+def fuzz_films(rng: np.random.Generator, count: int) -> Counter[str]:
+    """Rows of which several are one film, also by way of each other; half with given splits."""
+    counts: Counter[str] = Counter()
+    for number, start in enumerate(range(0, count, FILMS_A_FILE)):
+        rows = several_rows_a_film(rng, min(FILMS_A_FILE, count - start))
+        given = number % 2 == 1
+        if given:
+            for row in rows:
+                row["split"] = ("train", "Training", "valid", "dev", "test")[rng.integers(5)]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            lines = [json.dumps({k: row[k] for k in row if k != "film"}) for row in rows]
+            (folder / "films.jsonl").write_text("\n".join(lines), encoding="utf-8")
+            flags = ["--split-column", "split"] if given else []
+            counts += _prepared(folder, len(rows), "--min-genre-count", "1", *flags)
+            counts += _films_in_one_split(folder / "data", rows, given=given)
+    return counts
+
+
+def several_rows_a_film(rng: np.random.Generator, count: int) -> list[dict[str, Any]]:
+    """Rows of films; each further row of a film shares something with the row before it.
+
+    That is the id; the plot; the title and the year; or the title and most
+    of the plot. All else is the row's own.
+    """
+    rows: list[dict[str, Any]] = []
+    while len(rows) < count:
+        film = _new_row(rng, f"{len(rows)}")
+        rows.append(film)
+        for more in range(int(rng.choice(3, p=[0.5, 0.3, 0.2]))):
+            other = _new_row(rng, f"{film['film']}x{more}") | {"film": film["film"]}
+            same = int(rng.integers(4))
+            if same == 0 and rows[-1]["imdbID"]:
+                other["imdbID"] = rows[-1]["imdbID"].upper()
+            elif same in (0, 1):
+                other["overview"] = f"  {rows[-1]['overview'].upper()}!"
+            elif same == 2 and rows[-1]["year"]:
+                other |= {"title": rows[-1]["title"], "imdbID": "", "year": rows[-1]["year"]}
+            else:
+                plot = rows[-1]["overview"].split()
+                plot[int(rng.integers(len(plot)))] = "changed"
+                other |= {"title": rows[-1]["title"], "year": "", "overview": " ".join(plot)}
+            rows.append(other)
+    rows = rows[:count]
+    return [rows[index] for index in rng.permutation(count)]
+
+
+def _new_row(rng: np.random.Generator, name: str) -> dict[str, Any]:
+    words = [f"w{number}" for number in rng.integers(0, 5000, int(rng.integers(12, 40)))]
+    return {
+        "film": name,
+        "imdbID": f"tt{rng.integers(10**11):011}",
+        "title": f"The {name} of {rng.integers(10**9)}",
+        "year": str(rng.integers(1930, 2020)),
+        "overview": " ".join(words),
+        "genres": ("Drama", "Comedy", "Drama|War", "Comedy|Horror")[int(rng.integers(4))],
+    }
+
+
+def _films_in_one_split(
+    folder: Path, rows: Sequence[dict[str, Any]], *, given: bool
+) -> Counter[str]:
+    """Check that no film is in two splits, and that given splits were kept."""
+    by_text: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        by_text.setdefault((row["title"], " ".join(row["overview"].split())), []).append(row)
+    found: dict[str, set[str]] = {}
+    for path in (folder / "data").glob("*.parquet"):
+        split = path.name.split("-")[0]
+        for film in pq.read_table(path, columns=["title", "text"]).to_pylist():
+            same = by_text[film["title"], film["text"].removeprefix(f"{film['title']}. ")]
+            number = SPLITS.index(split)
+            if given and number not in {NAMES[row["split"].casefold()] for row in same}:
+                raise SystemExit(f"now in {split}: {same}")
+            found.setdefault(same[0]["film"], set()).add(split)
+    # A film that the data has in validation and test is reported, not moved.
+    wrong = [f for f, s in found.items() if len(s) > 1 and not (given and "train" not in s)]
+    if wrong:
+        same = [row for row in rows if row["film"] == wrong[0]]
+        raise SystemExit(f"{len(wrong)} films in two splits, the first: {same}")
+    return Counter({"films of several rows": sum(n > 1 for n in Counter(
+        row["film"] for row in rows).values()), "given splits kept": int(given)})  # fmt: skip
+
+
+KINDS: dict[str, Callable[[np.random.Generator, int], Counter[str]]] = {
     "genres": fuzz_genres,
     "written": fuzz_written_genres,
     "texts": fuzz_texts,
     "rows": fuzz_rows,
     "quotes": fuzz_quotes,
+    "films": fuzz_films,
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+import prepare_dataset
 from movie_genres.reading.genres import (
     GenreAliases,
     GenreReader,
@@ -59,14 +60,13 @@ WRITERS: dict[str, Written] = {
 }  # fmt: skip
 
 
-def fuzz_written_genres(
-    rng: np.random.Generator, aliases: GenreAliases, count: int
-) -> Counter[str]:
+def fuzz_written_genres(rng: np.random.Generator, count: int) -> Counter[str]:
     """Columns of known or unlisted genres in a random format, `count` cells in all.
 
     Raises:
         SystemExit: At the first cell that is not read back as what was written.
     """
+    aliases = GenreAliases.read(prepare_dataset.ALIASES)
     counts: Counter[str] = Counter()
     known = [name for name in aliases.genres() if aliases.canonical([name]).genres == [name]]
     while counts.total() < count:

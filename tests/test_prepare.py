@@ -17,7 +17,7 @@ from datasets import load_dataset
 
 import prepare_dataset
 from movie_genres.command_line import dashes
-from movie_genres.preparation.duplicates import text_key
+from movie_genres.preparation.duplicates import words
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.preparation.splits import SPLITS
 
@@ -77,10 +77,10 @@ def test_splits_share_neither_an_id_nor_a_text(tmp_path: Path) -> None:
     prepare(write_csv(tmp_path / "films.csv", rows), folder)
     prepared = load_prepared(folder)
     assert prepared.report["duplicates"]["groups_of_several_rows"] == 25
-    seen: dict[str, str] = {}
+    seen: dict[object, str] = {}
     for split, films in prepared.splits.items():
         for film in films:
-            for key in (film["id"], text_key(film["text"].split(". ", 1)[1])):
+            for key in (film["id"], tuple(words(film["text"].split(". ", 1)[1]))):
                 assert seen.setdefault(key, split) == split
 
 

@@ -18,12 +18,15 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.errors import InputError
-from movie_genres.preparation.duplicates import id_key, key_hash, plot_bands, words
+from movie_genres.preparation.duplicates import key_hash, plot_bands, words
 from movie_genres.preparation.fields import TextFields, flatten
+from movie_genres.preparation.layout import Layout
 from movie_genres.preparation.text import clean_texts, plot_defect
+from movie_genres.preparation.titles import title_and_year
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader, Labels
+from movie_genres.reading.genres import GenreAliases, GenreReader, Labels
+from movie_genres.reading.identity import id_key, year_of
 from movie_genres.reading.records import Malformed, Record
 from movie_genres.reading.sources import Source
 
@@ -33,17 +36,6 @@ _SHOWN_CHARACTERS = 80
 _NO_GENRES, _NO_PLOT_GENRE = "no genres", "no plot genre among its labels"
 SHARD = pa.schema([(name, pa.string()) for name in ("id", "title", "plot", "text", "detail")])
 _UNREAD = Labels((), (), (), ())
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the records of one source are to be read: cells id, title, plot, genres and the other
-    fields of the text, in this order."""
-
-    genre_format: GenreFormat
-    has_id: bool
-    genre_names: frozenset[str] = frozenset()
-    """Names of genres that the alias table does not list."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,21 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Links:
+    """What says of which film a row is, and in which split; one entry a row in each array."""
+
+    keys: np.ndarray
+    """Hashes of id, title and plot, 0 for empty ones; uint64, shape (n_rows, 3)."""
+    imdb: np.ndarray
+    """Whether the id is one of IMDb."""
+    year: np.ndarray
+    """Of release; 0 = unknown."""
+    given: np.ndarray
+    """Index into `SPLITS`; -1 = none."""
+    bands: np.ndarray
+
+
+@dataclass(frozen=True)
 class CleanBatch:
     """What memory keeps of a batch, whose texts are in its shard; one entry a row in each array."""
 
@@ -81,9 +88,7 @@ class CleanBatch:
     """The different ones."""
     label_codes: np.ndarray
     """Index into `labels` of each row."""
-    keys: np.ndarray
-    """Hashes of id, title and plot, 0 for empty ones; uint64, shape (n_rows, 3)."""
-    bands: np.ndarray
+    links: Links
     words: np.ndarray
     """Of the plot."""
     rules: Counter[str]
@@ -108,11 +113,6 @@ class Cleaner:
         films = self._films(batch, rules)
         shard = self.recipe.folder / f"{batch.number:06d}.arrow"
         _write_shard(shard, films)
-        good = [not reason for reason in films.reason]
-        plots = [words(plot) for plot in _kept(films.plot, good)]
-        titles = [words(title) for title in _kept(films.title, good)]
-        has_id = self.recipe.layouts[batch.source].has_id
-        ids = _kept(films.id, [has_id and fine for fine in good])
         unread = [
             f"row {row}: {reason} ({detail})"
             for row, (labels, reason, detail) in enumerate(
@@ -130,16 +130,36 @@ class Cleaner:
             films.reason,
             list(distinct.values()),
             np.array([position[id(labels)] for labels in films.labels], dtype=np.int32),
-            np.column_stack([
-                _key_hashes(id_key(identifier).encode(errors="replace") for identifier in ids),
-                _key_hashes(map(b" ".join, titles)),
-                _key_hashes(map(b" ".join, plots)),
-            ]),
-            plot_bands(plots),
+            self._links(films, self.recipe.layouts[batch.source]),
             np.array([plot.count(" ") + 1 if plot else 0 for plot in films.plot]),
             rules,
             unread[:SHOWN_DEFECTS],
         )  # fmt: skip
+
+    def _links(self, films: _Films, layout: Layout) -> Links:
+        """Of all rows whose plot is usable, even if they have no genres."""
+        told = [reason in ("", _NO_GENRES, _NO_PLOT_GENRE) for reason in films.reason]
+        plots = [words(plot) for plot in _kept(films.plot, told)]
+        titles = [title_and_year(title) for title in _kept(films.title, told)]
+        told_ids = _kept(films.id, [layout.has_id and fine for fine in told])
+        ids = [id_key(identifier, imdb=layout.imdb) for identifier in told_ids]
+        keys = [
+            _key_hashes(identifier.encode(errors="replace") for identifier in ids),
+            _key_hashes(title for title, _ in titles),
+            _key_hashes(map(b" ".join, plots)),
+        ]
+        years = [
+            year or year_of_title
+            for year, (_, year_of_title) in zip(films.year, titles, strict=True)
+        ]
+        imdb = np.array([identifier.startswith("tt") for identifier in ids], dtype=bool)
+        return Links(
+            np.column_stack(keys),
+            imdb,
+            np.array(years, dtype=np.int16),
+            np.array(films.given, dtype=np.int8),
+            plot_bands(plots),
+        )
 
     def _films(self, batch: Batch, rules: Counter[str]) -> _Films:
         layout = self.recipe.layouts[batch.source]
@@ -150,6 +170,7 @@ class Cleaner:
                 films.reason[row], films.detail[row] = record.reason, record.detail
                 continue
             films.id[row] = record[0].strip() if layout.has_id else str(batch.first_row + row)
+            films.year[row] = 0 if layout.year is None else year_of(record[layout.year])
             whole.append((row, record))
         titles = clean_texts([record[1] for _, record in whole], rules)
         plots = clean_texts([record[2] for _, record in whole], rules)
@@ -158,6 +179,7 @@ class Cleaner:
             labels = read(record[3])
             films.title[row], films.plot[row], films.labels[row] = title, plot, labels
             reason = films.reason[row] = self._defect(plot, labels, layout)
+            films.given[row] = layout.split_of(record, batch.first_row + row, usable=not reason)
             if labels.error or reason in (_NO_GENRES, _NO_PLOT_GENRE):
                 films.detail[row] = labels.error or ", ".join(labels.raw)
             elif reason:
@@ -192,11 +214,13 @@ class _Films:
     detail: list[str]
     reason: list[str]
     labels: list[Labels]
+    year: list[int]
+    given: list[int]
 
     @classmethod
     def empty(cls, n_rows: int) -> _Films:
         cells = {name: [""] * n_rows for name in (*SHARD.names, "reason")}
-        return cls(**cells, labels=[_UNREAD] * n_rows)
+        return cls(**cells, labels=[_UNREAD] * n_rows, year=[0] * n_rows, given=[-1] * n_rows)
 
 
 def _key_hashes(keys: Iterable[bytes]) -> np.ndarray:

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
 from movie_genres.preparation.fields import TextFields
-from movie_genres.preparation.report import MAX_LENGTH, suspicions
+from movie_genres.preparation.notes import films_and_splits, suspicions
+from movie_genres.preparation.report import MAX_LENGTH
 from movie_genres.reading.columns import TITLE
 
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
@@ -66,8 +67,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         f"{report['read'] - report['kept']:,} rejected. Each rejected row is in `rejected.csv` "
         "with its row number and reason.",
         f"`text` is composed of {named}, cleaned; {plots}`labels` is multi-hot in the order of "
-        "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
-        f"two splits: {_repeated(report['duplicates'])}.",
+        f"`labels.json`. {films_and_splits(report)}",
         "\n".join(["## Worth knowing", "", *(f"- {line}" for line in suspicions(report))])
         if suspicions(report)
         else "",
@@ -90,15 +90,6 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         *_rejected(report),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _repeated(duplicates: Mapping[str, int]) -> str:
-    if not duplicates["groups_of_several_rows"]:
-        return "no film is in several rows"
-    return (
-        f"{duplicates['groups_of_several_rows']:,} films are in "
-        f"{duplicates['rows_in_such_groups']:,} rows"
-    )
 
 
 def _front_matter(report: Mapping[str, Any]) -> str:
@@ -146,6 +137,8 @@ def columns_read(report: Mapping[str, Any]) -> list[str]:
         parts = [f"plots from '{columns['plot']}'", f"genres ({source['genre_format']}) from "]
         parts[1] += f"'{columns['raw_genres']}'"
         parts += [f"{role}s from '{columns[role]}'" for role in (TITLE, "id") if columns[role]]
+        links = (("years", source["year"]), ("splits", source["split_column"]))
+        parts += [f"{what} from '{column}'" for what, column in links if column]
         lines.append(f"{source['name']}: {', '.join(parts)}")
     return lines
 

@@ -23,7 +23,6 @@ NEARLY_EQUAL = 0.8
 BANDS, BAND_ROWS = 9, 4
 """A pair at 0.8 shares a band with probability 0.991; one at 0.3 with 0.07, and is compared."""
 
-_NO_ID = frozenset(("", "0", "-", "n/a", "na", "nan", "none", "null", "unknown"))
 _WORD = re.compile(r"\w+")
 _WORD_CHARACTERS = b"abcdefghijklmnopqrstuvwxyz0123456789_"
 _WORDS_ONLY = bytes(c if c in _WORD_CHARACTERS else 0x20 for c in bytes(range(256)).lower())
@@ -36,16 +35,6 @@ def words(text: str) -> list[bytes]:
     if text.isascii():
         return text.encode("ascii").translate(_WORDS_ONLY).split()
     return [word.encode(errors="replace") for word in _WORD.findall(text.casefold())]
-
-
-def text_key(text: str) -> str:
-    """The words of a text: texts that differ in case, whitespace or punctuation share it."""
-    return b" ".join(words(text)).decode()
-
-
-def id_key(identifier: str) -> str:
-    """The identifier; empty where a database writes that it has none."""
-    return "" if identifier.strip().casefold() in _NO_ID else identifier.strip()
 
 
 def key_hash(key: bytes) -> int:

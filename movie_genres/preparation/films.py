@@ -1,4 +1,4 @@
-"""All rows of all sources as a few numbers each; repeated films and rare genres are found."""
+"""All rows of all sources as a few numbers each; rare genres are dropped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.preparation.cleaning import SHOWN_DEFECTS, CleanBatch
-from movie_genres.preparation.duplicates import nearly_equal_pairs, same_film_groups
 from movie_genres.reading.genres import Labels
 
 REPEATED = "repeats an earlier row"
@@ -35,6 +34,12 @@ class Films:
     """Index into `genre_sets`."""
     keys: np.ndarray
     """Hashes of id, title and plot, shape (n_rows, 3); 0 for empty ones."""
+    imdb: np.ndarray
+    """Whether the id is one of IMDb, which is the same in all sources."""
+    year: np.ndarray
+    """Of release; 0 = unknown."""
+    given: np.ndarray
+    """Index into `SPLITS` of the split that the data gives a row; -1 = none."""
     bands: np.ndarray
     words: np.ndarray
     reasons: list[str]
@@ -175,8 +180,11 @@ def collect(cleaned: Iterable[CleanBatch]) -> Films:
             "reason": np.array([reasons.setdefault(r, len(reasons)) for r in batch.reason], "i2"),
             "labels": label_codes[batch.label_codes].astype(np.int32),
             "genres": genre_codes[batch.label_codes].astype(np.int32),
-            "keys": batch.keys,
-            "bands": batch.bands,
+            "keys": batch.links.keys,
+            "imdb": batch.links.imdb,
+            "year": batch.links.year,
+            "given": batch.links.given,
+            "bands": batch.links.bands,
             "words": batch.words.astype(np.int32),
         }
         for name, values in arrays.items():
@@ -198,77 +206,6 @@ def collect(cleaned: Iterable[CleanBatch]) -> Films:
         rules=rules,
         defects=defects[:SHOWN_DEFECTS],
     )
-
-
-def reject_repeated(films: Films) -> None:
-    """Keep the first of the rows with one title and plot, with the genres of all of them."""
-    usable = films.usable
-    usable = usable[films.keys[usable, 2] != 0]
-    title_and_plot = films.keys[usable, 1] * np.uint64(3) ^ films.keys[usable, 2]
-    _, first, inverse = np.unique(title_and_plot, return_index=True, return_inverse=True)
-    original = usable[first[inverse]]
-    repeated = original != usable
-    united: dict[int, set[str]] = {}
-    for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):
-        if films.genres[row] != films.genres[earlier]:
-            films.disputed.add(earlier)
-        united.setdefault(earlier, set(films.genres_of(earlier))).update(films.genres_of(row))
-        films.repeats[row] = earlier
-        if films.source[row] != films.source[earlier]:
-            films.also_in.setdefault(earlier, set()).add(int(films.source[row]))
-    films.reject(usable[repeated], REPEATED)
-    genres = [tuple(sorted(found)) for found in united.values()]
-    films.set_genres(np.array(list(united), dtype=np.int64), genres)
-
-
-def find_groups(films: Films) -> tuple[np.ndarray, int]:
-    """Group the usable rows by film and give the rows of one plot the genres of all of them.
-
-    Rows are one film if they share their id or if their plots are equal or nearly equal. Ids of
-    two sources are compared together with the titles: two databases may give one number twice.
-
-    Returns:
-        Group of each row, -1 for rows that are not usable, shape (n_rows,); and the number of
-        plots whose rows had different genres.
-    """
-    rows = films.usable
-    keys, source = films.keys[rows], films.source[rows].astype(np.uint64)
-    pairs = nearly_equal_pairs(films.bands[rows], lambda part: films.cells(rows[part], "plot"))
-    same_plot = same_film_groups([keys[:, 2]], pairs)
-    conflicts = _unite_genres(films, rows, same_plot)
-    by_source = keys[:, 0] ^ (source * np.uint64(0x9E3779B97F4A7C15))
-    by_title = keys[:, 0] * np.uint64(3) ^ keys[:, 1]
-    by_source[keys[:, 0] == 0] = 0
-    by_title[(keys[:, 0] == 0) | (keys[:, 1] == 0)] = 0
-    groups = np.full(len(films), -1, dtype=np.int64)
-    groups[rows] = same_film_groups([same_plot + 1, by_source, by_title])
-    return groups, conflicts
-
-
-def _unite_genres(films: Films, rows: np.ndarray, groups: np.ndarray) -> int:
-    """Number of groups whose rows, or the rows that repeated them, had different genres."""
-    disputed = set(groups[np.isin(rows, list(films.disputed))].tolist())
-    order = np.argsort(groups, kind="stable")
-    sizes = np.bincount(groups)
-    starts = np.cumsum(sizes) - sizes
-    changed: list[np.ndarray] = []
-    united: list[Genres] = []
-    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-        group = order[start : start + size]
-        members = rows[group]
-        found = {films.genres_of(row) for row in members.tolist()}
-        sources = set(films.source[members].tolist())
-        sources.update(*(films.also_in.get(row, ()) for row in members.tolist()))
-        if len(sources) > 1:
-            films.also_in.update((row, sources) for row in members.tolist())
-        if len(found) > 1:
-            changed.append(members)
-            disputed.add(int(groups[group[0]]))
-            genres = tuple(sorted({genre for genres in found for genre in genres}))
-            united += [genres] * size
-    if changed:
-        films.set_genres(np.concatenate(changed), united)
-    return len(disputed)
 
 
 def reject_rare_genres(films: Films, min_count: int) -> dict[str, int]:

@@ -1,10 +1,8 @@
-"""report.json of a prepared dataset: what was read, kept and dropped; and notes about the data."""
+"""report.json of a prepared dataset: what was read, kept and dropped, and in which splits."""
 
 from __future__ import annotations
 
 import hashlib
-import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,14 +14,13 @@ from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.selection import Selection
-from movie_genres.preparation.splits import SPLITS
+from movie_genres.preparation.splits import NAMES, SPLITS
+from movie_genres.reading.identity import unused_split
+from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
 
 MAX_LENGTH = 256
 """The default --max-length of finetune.py, in tokens."""
-_SHOWN = 10
-_MANY = 0.2
-"""Share of rejected rows from which a note says so."""
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
 """Texts whose tokens are counted, evenly spread over the kept ones."""
@@ -60,6 +57,8 @@ def build_report(
         "rejected": dict(rejected.most_common()),
         "rejected_share": rejected.total() / len(films),
         "splits": {name: int((selected.split == i).sum()) for i, name in enumerate(SPLITS)},
+        "splits_from": dict(selected.splits_from),
+        **_overlap(selected),
         "genres": _genres(selected, kept),
         "labels_per_row": float(per_film.mean()),
         "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
@@ -70,7 +69,7 @@ def build_report(
         "text_fields": fields.to_json(),
         "genre_named_in": {name: round(share, 4) for name, share in leaks.items()},
         "unreadable": [f"{sources[i].name}, {words}" for i, words in films.defects],
-        "notes": [n for source in sources for n in (*source.table.notes, *source.notes)],
+        "notes": [note for source in sources for note in _notes(source)],
         "genre_format": " and ".join(dict.fromkeys(str(s.genre_format) for s in sources)),
         "min_genre_count": selected.min_genre_count,
         "seed": selected.seed,
@@ -79,7 +78,8 @@ def build_report(
         **_unknown_genres(selected, sources),
         "source": _source(sources),
         "sources": [
-            _source([source]) | {"read": int((films.source == number).sum()),
+            _source([source]) | {"year": source.year, "split_column": source.split_column,
+                                 "read": int((films.source == number).sum()),
                                  "kept": int((films.source[kept] == number).sum())}
             for number, source in enumerate(sources)
         ],
@@ -105,6 +105,26 @@ def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
         "unlisted": films.label_counts("unlisted"),
         "split": films.label_counts("split"),
     }
+
+
+def _overlap(selected: Selection) -> dict[str, dict[str, int]]:
+    """Films in several splits of the data's own, if it has any."""
+    if selected.overlap is None:
+        return {}
+    return {"overlap": {**selected.overlap.films, "removed from train": selected.overlap.removed}}
+
+
+def _notes(source: Source) -> list[str]:
+    """What is to be known about a source itself."""
+    notes = [*source.table.notes, *source.notes]
+    unused = None if source.split or source.train_only else unused_split(source.head, NAMES)
+    if unused and source.split_column is None:
+        notes.append(
+            f"the column '{unused}' of {source.name} holds names of splits, which were not kept: "
+            + ("--keep-splits" if unused == OWN_SPLIT else f"--split-column {unused}")
+            + " keeps them"
+        )
+    return notes
 
 
 def _unknown_genres(
@@ -144,9 +164,9 @@ def _tokens(films: Films, kept: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, int]:
+def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
     films = selected.films
-    group = in_order(selected.groups[kept])
+    group = in_order(selected.groups.film[kept])
     sizes = np.bincount(group)
     first_source = np.zeros(len(sizes), dtype=np.int64)
     first_source[group[::-1]] = films.source[kept][::-1]
@@ -156,7 +176,10 @@ def _duplicates(selected: Selection, kept: np.ndarray) -> dict[str, int]:
         "groups_of_several_rows": int((sizes > 1).sum()),
         "rows_in_such_groups": int(sizes[sizes > 1].sum()),
         "groups_across_sources": len(across),
-        "plots_with_different_genres": selected.label_conflicts,
+        "plots_with_different_genres": selected.groups.label_conflicts,
+        "pairs_joined_by_title": selected.groups.by_title,
+        "titles_of_several_films": selected.groups.n_titles_alone,
+        "such_titles": list(selected.groups.titles_alone),
     }
 
 
@@ -172,132 +195,3 @@ def _source(sources: Sequence[Source]) -> dict[str, Any]:
         "columns": sources[0].columns | sources[0].extra,
         "genre_format": str(sources[0].genre_format),
     }
-
-
-def suspicions(report: Mapping[str, Any]) -> list[str]:
-    """What a user should know about the data before training; one sentence each."""
-    return [
-        *report["notes"],
-        *_unreadable(report),
-        *_rare_and_unlisted(report["genres"], report["min_genre_count"]),
-        *_uneven_splits(report),
-        *_texts(report),
-        *_same_files(report["sources"]),
-    ]
-
-
-def _unreadable(report: Mapping[str, Any]) -> list[str]:
-    found = [f"could not be read: {words}" for words in report["unreadable"]]
-    repeated = report["rejected"].get(REPEATED, 0) / report["read"]
-    if repeated > _MANY:
-        found.append(
-            f"{repeated:.0%} of the rows repeat the title and plot of an earlier row, which got "
-            "the genres of all of them"
-        )
-    if report["rejected_share"] - repeated > _MANY:
-        found.append(
-            f"{report['rejected_share'] - repeated:.0%} of the rows were rejected: see "
-            "rejected.csv for why"
-        )
-    for source in report["sources"]:
-        if not source["kept"]:
-            found.append(f"{source['name']} adds no film: see rejected.csv for why")
-        if source["columns"]["title"] is None:
-            found.append(
-                f"{source['name']} has no column of titles that could be found: the texts are "
-                "without them (--title-column)"
-            )
-    return found
-
-
-def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
-    rare, unlisted = genres["below_min_count"], genres["unlisted"]
-    found = [
-        f"the genre '{genre}' has {count} film{'s' * (count > 1)}: dropped below "
-        f"--min-genre-count {min_count}"
-        for genre, count in list(rare.items())[:_SHOWN]
-    ]
-    if len(rare) > _SHOWN:
-        found.append(f"so were {len(rare) - _SHOWN} other genres (report.json lists them)")
-    if unlisted:
-        shown = ", ".join(f"'{name}' ({count})" for name, count in list(unlisted.items())[:_SHOWN])
-        found.append(
-            f"{len(unlisted)} raw label(s) are not in the alias table and keep their own name: "
-            f"{shown}; add them to the table (--aliases) to merge or drop them"
-        )
-    if split := genres["split"]:
-        shown = ", ".join(f"'{name}' ({count})" for name, count in list(split.items())[:_SHOWN])
-        found.append(
-            f"{len(split)} label(s) look like several genres side by side and were read as these: "
-            f"{shown}; --known-genres {shlex.quote(next(iter(split)))} keeps such a one whole"
-        )
-    if any(label.casefold().startswith(("and ", "& ")) for label in unlisted):
-        found.append(
-            "some labels look like pieces of one that contains the separator: name it with "
-            "--known-genres or in the alias table to keep it whole"
-        )
-    return [*found, *_inseparable(list(genres["kept"]), np.array(genres["cooccurrence"]))]
-
-
-def _inseparable(names: Sequence[str], cooccurrence: np.ndarray) -> list[str]:
-    """Pairs of genres that only occur together, which no model can distinguish."""
-    films = cooccurrence.diagonal()
-    same = (cooccurrence == films[:, None]) & (cooccurrence == films[None, :])
-    return [
-        f"'{names[a]}' and '{names[b]}' always occur together: for a model they are one genre"
-        for a, b in np.argwhere(np.triu(same, 1)).tolist()
-    ]
-
-
-def _uneven_splits(report: Mapping[str, Any]) -> list[str]:
-    found = []
-    for split, counts in report["genres"]["per_split"].items():
-        absent = [genre for genre, count in counts.items() if count == 0]
-        if absent:
-            found.append(f"{split} has no film of: {', '.join(absent)}")
-    added = report["train_only"]
-    share = (report["splits"]["train"] - added) / (report["kept"] - added)
-    if abs(share - 0.8) > 0.05:
-        found.append(
-            f"train has {share:.0%} of the films, not 80 %: many rows share an id or a plot and "
-            "must stay together"
-        )
-    conflicts = report["duplicates"]["plots_with_different_genres"]
-    if conflicts:
-        found.append(
-            f"{conflicts:,} plot(s) are in several rows with different genres: each of these "
-            "rows got the genres of all of them"
-        )
-    return found
-
-
-def _texts(report: Mapping[str, Any]) -> list[str]:
-    found = []
-    longer = report["tokens"]["longer_than"][str(MAX_LENGTH)]
-    if longer > 0.1:
-        found.append(
-            f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be truncated "
-            "(finetune.py --max-length)"
-        )
-    text = report["text_fields"]
-    for name, share in report["genre_named_in"].items():
-        if name not in text["names"]:
-            found.append(
-                f"the field '{name}' was left out: it names one of the film's own genres in "
-                f"{share:.0%} of the films"
-            )
-        if share > 0.1 and name in text["names"] and not text["masked"]:
-            found.append(
-                f"the field '{name}' names one of the film's own genres in {share:.0%} of the "
-                "films: --mask-genre-names masks them"
-            )
-    return found
-
-
-def _same_files(sources: Sequence[Mapping[str, Any]]) -> list[str]:
-    seen: Counter[str] = Counter(source["sha256"] for source in sources)
-    return [
-        f"{' and '.join(s['name'] for s in sources if s['sha256'] == sha256)} are the same file"
-        for sha256, times in seen.items()
-        if times > 1
-    ]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from movie_genres.errors import InputError
-from movie_genres.preparation.duplicates import nearly_equal_pairs, same_film_groups
 from movie_genres.preparation.films import REPEATED, Films
+from movie_genres.preparation.same_film import same_plot_groups
 from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.sources import Source, SourceOptions, read_sources
@@ -29,8 +29,9 @@ _TRAIN = SPLITS.index("train")
 def read_train_sources(
     names: Sequence[str], options: SourceOptions, aliases: GenreAliases, folder: Path
 ) -> list[Source]:
-    """Open what `--train-source` names, as `read_sources` does."""
+    """Open what `--train-source` names, as `read_sources` does; splits of theirs do not count."""
     folder.mkdir()
+    options = replace(options, split_column=None, keep_splits=False)
     return [
         replace(source, train_only=True, description=f"{source.description} (for training only)")
         for source in read_sources(names, options, aliases, folder)
@@ -99,10 +100,7 @@ def _reject_known_plots(films: Films, rows: np.ndarray, split: np.ndarray) -> No
     """Reject rows whose plot equals or nearly equals one of a split or of an earlier row."""
     in_split = np.flatnonzero(split >= 0)
     compared = np.union1d(in_split, rows)
-    pairs = nearly_equal_pairs(
-        films.bands[compared], lambda part: films.cells(compared[part], "plot")
-    )
-    group = same_film_groups([films.keys[compared, 2]], pairs)
+    group = same_plot_groups(films, compared)
     is_known = np.isin(group, group[np.isin(compared, in_split)])
     films.reject(compared[is_known & np.isin(compared, rows)], IN_SOURCE)
     new = np.flatnonzero(~is_known)

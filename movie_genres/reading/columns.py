@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from movie_genres.errors import InputError
 from movie_genres.reading.genre_columns import find_genre_columns
 from movie_genres.reading.genres import GenreAliases
+from movie_genres.reading.identity import find_id
+from movie_genres.reading.records import OWN_SPLIT
 
 TITLE, PLOT = "title", "plot"
 """What these two are called in a composition of text fields, whatever their columns are."""
@@ -22,7 +24,6 @@ _TITLE_NAMES = (
     *("title", "movie_title", "film_title", "series_title", "movie_name", "film_name", "name"),
     *("original_title", "film", "movie"),
 )
-_ID_NAMES = ("id", "movie_id", "tmdb_id", "imdb_id", "tconst", "wikipedia_movie_id")
 
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)
 _SHORTEST_PLOT = 12
@@ -52,6 +53,7 @@ def find_columns(
     text_column: str | None,
     genre_column: str | None,
     title_column: str | None,
+    id_column: str | None = None,
 ) -> dict[str, str | None]:
     """Columns of id, title, plot and raw_genres; None for an id or a title that is missing.
 
@@ -66,7 +68,21 @@ def find_columns(
     found = list(head)
     genres = genre_column or find_genre_columns(head, aliases).name
     text, title = _find_texts(found, text_column, title_column, head)
-    return {"id": _first(found, _ID_NAMES), "title": title, "plot": text, "raw_genres": genres}
+    identifier = requested_column(found, id_column, "--id-column") or find_id(head)
+    return {"id": identifier, "title": title, "plot": text, "raw_genres": genres}
+
+
+def find_split(
+    head: Mapping[str, Sequence[str]], split_column: str | None, *, keep_splits: bool
+) -> str | None:
+    """The column of the splits that the user wants kept.
+
+    Raises:
+        InputError: If the requested column is missing.
+    """
+    if keep_splits and OWN_SPLIT in head:
+        return OWN_SPLIT
+    return requested_column(list(head), split_column, "--split-column")
 
 
 def _find_texts(

@@ -35,6 +35,9 @@ class Malformed:
 
 Record = tuple[str, ...] | Malformed
 
+OWN_SPLIT = "(split)"
+"""The last column of a table that has splits of its own: the name of each record's split."""
+
 
 class Table(Protocol):
     """A source that can be read several times, each time from its beginning."""

@@ -17,6 +17,7 @@ from movie_genres.reading.columns import (
     PLOT,
     TITLE,
     find_columns,
+    find_split,
     normal_name,
     requested_column,
 )
@@ -28,6 +29,7 @@ from movie_genres.reading.genres import (
     detect_genre_format,
     names_of_column,
 )
+from movie_genres.reading.identity import find_year
 from movie_genres.reading.joined import GenreColumns
 from movie_genres.reading.joins import join_hint
 from movie_genres.reading.records import Malformed, Record, Table, light_columns
@@ -51,6 +53,10 @@ class SourceOptions:
     """Whether damaged bytes, and rows that were read after a repair, stop the reading."""
     sheet: str | None = None
     """Of workbooks."""
+    id_column: str | None = None
+    split_column: str | None = None
+    keep_splits: bool = False
+    """Whether a table's own splits are kept."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,20 @@ class Source:
     """What a user should know about the choice of the columns; one sentence each."""
     train_only: bool = False
     """Whether its films go to train alone."""
+    year: str | None = None
+    """The column of the years of release."""
+    split_column: str | None = None
+    """The column of the splits that are kept."""
+    split: str | None = None
+    """The split of all its films, if it was given as one."""
 
     def records(self) -> Iterator[Record]:
-        """Cells id, title, plot, genres and further fields; empty where there is no column."""
-        wanted = [*self.columns.values(), *self.extra.values()]
+        """Cells id, title, plot, genres and further fields; empty where there is no column.
+
+        After them the year and the split, each only if there is such a column.
+        """
+        links = [column for column in (self.year, self.split_column) if column is not None]
+        wanted = [*self.columns.values(), *self.extra.values(), *links]
         present = [column for column in wanted if column is not None]
         if len(present) == len(wanted):
             yield from self.table.records(present)
@@ -235,6 +251,7 @@ def _source(
             text_column=options.text_column,
             genre_column=genres.name,
             title_column=options.title_column,
+            id_column=options.id_column,
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
@@ -253,6 +270,8 @@ def _source(
         head=head,
         genre_names=names_of_column(head[genres.name], genre_format, aliases),
         notes=tuple(f"{name}: {note}" for note in genres.notes),
+        year=find_year(head),
+        split_column=find_split(head, options.split_column, keep_splits=options.keep_splits),
     )
 
 

@@ -14,7 +14,6 @@ from movie_genres.preparation.duplicates import (
     nearly_equal_pairs,
     plot_bands,
     same_film_groups,
-    text_key,
     words,
 )
 
@@ -44,8 +43,8 @@ def found_pairs(plots: list[str]) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a, b in found}
 
 
-def runs(plot: str) -> set[tuple[str, ...]]:
-    split = text_key(plot).split()
+def runs(plot: str) -> set[tuple[bytes, ...]]:
+    split = words(plot)
     return set(zip(split, split[1:], split[2:], strict=False))
 
 
@@ -70,6 +69,11 @@ def test_words_are_those_of_a_plain_reading() -> None:
     for text in ("It's a co-op, NOT a_b 7!", "Élan — ÉTÉ, Straße", "日本 と 日本", "", "\t\x00"):
         plain = "".join(c if c.isalnum() or c == "_" else " " for c in text.casefold()).split()
         assert [word.decode() for word in words(text)] == plain
+
+
+def test_words_ignore_case_whitespace_and_punctuation() -> None:
+    assert words("A man;  waits!") == words("a MAN waits")
+    assert words("A man waits") != words("A men waits")
 
 
 def test_pairs_join_groups() -> None:

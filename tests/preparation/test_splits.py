@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from movie_genres.preparation.duplicates import same_film_groups, text_key
+from movie_genres.preparation.duplicates import same_film_groups
 from movie_genres.preparation.splits import SPLITS, split_groups
 
 
@@ -10,11 +10,6 @@ def test_rows_that_share_any_key_are_one_group_also_through_others() -> None:
     ids = ["1", "2", "3", "3", ""]
     plots = ["a", "b", "b", "c", ""]
     assert same_film_groups([ids, plots]).tolist() == [0, 1, 1, 1, 2]
-
-
-def test_text_keys_ignore_case_whitespace_and_punctuation() -> None:
-    assert text_key("A man;  waits!") == text_key("a MAN waits")
-    assert text_key("A man waits") != text_key("A men waits")
 
 
 def test_splits_are_stratified_and_groups_stay_whole() -> None:
