@@ -138,4 +138,4 @@ def test_equal_labels_with_film_or_movie_are_the_genre_itself() -> None:
 
 
 def test_genres_in_random_formats_are_read_back() -> None:
-    assert fuzz_written_genres(np.random.default_rng(1), TABLE, 4000).total() >= 4000
+    assert fuzz_written_genres(np.random.default_rng(1), 4000).total() >= 4000
