@@ -48,11 +48,14 @@ SEPARATORS = {
 """From the one that is least often part of a name to the one that is most often."""
 NEVER_IN_A_NAME = re.compile(r"[|｜¦;；•∙‧]|(?<!l)·|·(?!l)")  # Catalan: col·lega
 BOUNDARY = re.compile(
-    r"(\s*[,，、،/／\\+＋:&]\s*|\s+(?:and|[-\N{EN DASH}\N{EM DASH}])\s+|-|\s+)", re.IGNORECASE
+    r"(\s*[,，、،/／\\+＋:&#]\s*|\s+(?:and|und|et|y|и|[-\N{EN DASH}\N{EM DASH}])\s+|-|\s+)",
+    re.IGNORECASE,
 )
 """Where one name may end and the next begin, if both are known."""
-_UNCERTAIN = re.compile(r"\s+(?:(?:and|&|[-\N{EN DASH}\N{EM DASH}])\s+)?|-", re.IGNORECASE)
-EDGES = " #,;|/·•\t\r\n\x0b\x0c"
+_UNCERTAIN = re.compile(
+    r"\s+(?:(?:and|und|et|y|и|&|[-\N{EN DASH}\N{EM DASH}])\s+)?|-", re.IGNORECASE
+)
+EDGES = " #,:;|/·•\t\r\n\x0b\x0c"
 _MOST_PARTS = 15
 """Words, and what separates them, of the longest name that is looked for."""
 _LONGEST = 60

@@ -66,8 +66,15 @@ def find_genre_columns(
             nobody has named.
     """
     if len(requested) > 1:
-        if all(is_zero_one(head[column]) for column in requested):
+        flags = [column for column in requested if is_zero_one(head[column])]
+        if len(flags) == len(requested):
             return zero_one_columns(requested, head)
+        if flags:
+            other = next(column for column in requested if column not in flags)
+            raise InputError(
+                f"{FLAG} names columns of 0 and 1 ({', '.join(flags)}) and others: '{other}' holds "
+                f"{next((c for c in head[other] if c.strip()), '')[:60]!r}; name one kind alone"
+            )
         return side_by_side(requested, head, aliases)
     chosen = _alone(requested[0], head) if requested else _best(head, aliases)
     if chosen.join is None:
@@ -132,6 +139,9 @@ def _candidates(head: Head, aliases: GenreAliases) -> tuple[GenreColumns, list[G
     within = {part for columns in joined for part in columns.parts} | names_of_lists
     by_labels = [c for c in filled if c not in names_of_lists and is_of_genres(head[c], aliases)]
     named = [c for c in filled if plain[c] in _NAMES and c not in names_of_lists]
+    if joined:  # `category` may be anything where `genre_1`, ... are the genres
+        lists_too = {columns.parts[0] for columns in lists}
+        named = [c for c in named if c in by_labels or c in lists_too]
     if len(named) > 1:
         named = _same_genres([c for c in named if c in by_labels] or named, head, aliases)
     alike = [c for c in filled if "genre" in plain[c] and c not in named and c not in within]
@@ -215,14 +225,10 @@ def _joined(
     for base, family in families.items():
         bare = [(-1, column) for column in filled if plain[column].rstrip("s") == base]
         parts = [column for _, column in sorted((*bare[:1], *family), key=lambda part: part[0])]
-        if not all(is_zero_one(head[part]) for part in parts):
-            joined.append(
-                side_by_side(parts, head, aliases)
-                if len(parts) > 1
-                else GenreColumns(parts[0], (parts[0],))
-            )
+        one = GenreColumns(parts[0], (parts[0],))
+        joined.append(side_by_side(parts, head, aliases) if len(parts) > 1 else one)
     main = [column for column in filled if _MAIN.fullmatch(plain[column])]
-    further = [c for c in filled if _FURTHER.fullmatch(plain[c]) and not is_zero_one(head[c])]
+    further = [column for column in filled if _FURTHER.fullmatch(plain[column])]
     if main and further:
         main.sort(key=lambda column: plain[column] not in _NAMES)
         joined.append(side_by_side([*main, *further], head, aliases))

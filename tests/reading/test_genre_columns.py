@@ -168,6 +168,18 @@ def test_lists_of_0_and_1_are_read_where_their_names_are_known() -> None:
     assert found({"labels": floats, "names": [str(NAMES)] * len(FILMS)}, "labels")[1] == WANTED
 
 
+def test_a_category_that_is_no_genre_does_not_hide_the_columns_of_genres() -> None:
+    category = {"category": ["Feature", "Clip"] * (len(FILMS) // 2) + ["Clip"] * (len(FILMS) % 2)}
+    assert found(category | {f"genre_{n}": nth(n) for n in range(3)})[1] == WANTED
+    assert found(category | flags())[1] == WANTED
+    assert found(category, "category")[0].parts == ("category",)
+
+
+def test_columns_of_two_kinds_are_not_joined() -> None:
+    with pytest.raises(InputError, match=r"0 and 1 \(Action\) and others: 'genre' holds 'Action'"):
+        found({"genre": nth(0)} | flags(), "genre", "Action")
+
+
 def test_numbers_that_nobody_named_are_refused_by_a_remedy_that_works() -> None:
     cells = [str([700 + IDS[genre] for genre in film]) for film in FILMS]
     with pytest.raises(InputError, match="'genre_ids' holds numbers, such as ") as error:

@@ -117,6 +117,14 @@ def test_entities_are_characters_before_anything_is_separated() -> None:
     ]  # fmt: skip
 
 
+def test_words_and_signs_between_known_names_separate_them() -> None:
+    cells = ["Komödie und Krimi", "Krimi", "Komödie, Liebe", "Liebe, Krimi", "#drama #war"]
+    cells += ["Drama: War", "Comedy, Drama and War"]
+    _, labels, _ = read(cells * 2)  # a name is one that occurs twice
+    assert labels[0] == ["Komödie", "Krimi"]
+    assert labels[4:7] == [["drama", "war"], ["Drama", "War"], ["Comedy", "Drama", "War"]]
+
+
 def test_tmdb_s_ids_are_genres_in_every_format() -> None:
     for cells in (["28|12"] * 3, ["28, 12"] * 3, ["[28, 12]"] * 3, ["28 12"] * 3, ["28.0;12.0"]):
         _, labels, reader = read(cells)
