@@ -90,6 +90,8 @@ def open_films(
         InputError: If the file is missing, cannot be read or has no plot, or if it has broken rows
             and `skip_broken` is false.
     """
+    if path.is_dir():
+        raise InputError(f"--input {path} is a folder; name one file in it")
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     parts = expand(path, folder)

@@ -110,7 +110,7 @@ class RowShape:
             len(lines) < _CERTAIN_LINES or not any(column.is_certain for column in self.columns)
         ):
             return False
-        if not (self._is_row(lines[0], exactly=True) and self._is_row(lines[-1])):
+        if not (self._is_row(lines[0]) and self._is_row(lines[-1])):
             return False
         return sum(map(self._is_row, lines[1:])) >= _SWALLOWED * (len(lines) - 1)
 
@@ -139,9 +139,9 @@ class RowShape:
             for cell in cells
         ]
 
-    def _is_row(self, line: str, exactly: bool = False) -> bool:
+    def _is_row(self, line: str) -> bool:
         cells = self._literal(line)
-        if len(cells) > self.width and not exactly and not self.multiline:
+        if len(cells) > self.width and not self.multiline:
             # Separators inside quoted cells: the first cell decides.
             return self.columns[0].form is not None and self.columns[0].fits(cells[0])
         return len(cells) == self.width and all(

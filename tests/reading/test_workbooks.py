@@ -75,6 +75,8 @@ def test_a_workbook_goes_through_preparation_and_prediction(tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"no sheet 'c': set --sheet to one of: a, b"):
         open_films(path, tmp_path, sheet="c")
     (tmp_path / "films.csv").write_text("overview\nA man waits\n")
+    with pytest.raises(InputError, match="is a folder; name one file in it"):
+        open_films(tmp_path, tmp_path)
     with pytest.raises(InputError, match="--sheet 'c' is for workbooks"):
         open_films(tmp_path / "films.csv", tmp_path, sheet="c")
 
