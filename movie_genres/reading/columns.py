@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from movie_genres.errors import InputError
@@ -23,10 +24,12 @@ _GENRE_NAMES = (
 )
 _TITLE_NAMES = (
     *("title", "movie_title", "film_title", "series_title", "movie_name", "film_name", "name"),
-    *("original_title", "film", "movie"),
+    *("primary_title", "original_title", "film", "movie"),
 )
 _ID_NAMES = ("id", "movie_id", "tmdb_id", "imdb_id", "tconst", "wikipedia_movie_id")
 
+_ABBREVIATIONS = {"IMDb": "Imdb", "TMDb": "Tmdb", "OMDb": "Omdb", "IDs": "Ids"}
+"""As they are written, and so that their letters stay together where camel case is split."""
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)
 _SHORTEST_PLOT = 12
 """Words of the median cell, from which a column may be plots by its content."""
@@ -127,8 +130,32 @@ def _first(found: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def normal_name(column: str) -> str:
-    """A column's name in lower case, with `_` for whitespace and punctuation."""
-    return re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_")
+    """A column's name in lower case, with `_` between its words, whatever its script.
+
+    Words are separated by whitespace, punctuation, camel case and a number: `Plot Summary`,
+    `plotSummary` and `PLOT-SUMMARY` are `plot_summary`, `imdbID` is `imdb_id`, `Genre1` `genre_1`.
+    A name without any letter or digit stays as it is.
+    """
+    written = unicodedata.normalize("NFC", column)
+    for abbreviation, together in _ABBREVIATIONS.items():
+        written = written.replace(abbreviation, together)
+    around = zip(f" {written}", written, f"{written[1:]} ", strict=False)
+    split = "".join("_" * _begins_word(*three) + three[1] for three in around)
+    lower = unicodedata.normalize("NFC", split.casefold())
+    words = "".join(c if _is_of_a_word(c) else " " for c in lower).split()
+    return "_".join(words) or lower.strip()
+
+
+def _is_of_a_word(character: str) -> bool:
+    """Whether it is a letter, a digit or a mark on one, such as the vowels of Hindi and Thai."""
+    return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def _begins_word(before: str, this: str, after: str) -> bool:
+    """Whether a word begins inside a name without a separator: `plotSummary`, `DVDTitle`."""
+    if this.isupper():
+        return before.islower() or (before.isupper() and after.islower())
+    return this.isdigit() and before.isalpha()
 
 
 def _known_share(cells: Sequence[str], aliases: GenreAliases) -> float:
