@@ -20,7 +20,7 @@ import pyarrow as pa
 from movie_genres.errors import InputError
 from movie_genres.preparation.duplicates import id_key, key_hash, plot_bands, words
 from movie_genres.preparation.fields import TextFields, flatten
-from movie_genres.preparation.text import clean_texts, plot_defect
+from movie_genres.preparation.text import as_text, clean_texts, count_words, plot_defect
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader, Labels
@@ -133,7 +133,7 @@ class Cleaner:
                 _key_hashes(map(b" ".join, plots)),
             ]),
             plot_bands(plots),
-            np.array([plot.count(" ") + 1 if plot else 0 for plot in films.plot]),
+            np.array([count_words(plot) for plot in films.plot]),
             rules,
             unread[:SHOWN_DEFECTS],
         )  # fmt: skip
@@ -148,8 +148,8 @@ class Cleaner:
                 continue
             films.id[row] = record[0].strip() if layout.has_id else str(batch.first_row + row)
             whole.append((row, record))
-        titles = clean_texts([record[1] for _, record in whole], rules)
-        plots = clean_texts([record[2] for _, record in whole], rules)
+        titles = clean_texts([as_text(record[1]) for _, record in whole], rules)
+        plots = clean_texts([as_text(record[2]) for _, record in whole], rules)
         read = self.readers[batch.source]
         for (row, record), title, plot in zip(whole, titles, plots, strict=True):
             labels = read(record[3])

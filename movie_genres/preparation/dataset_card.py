@@ -103,7 +103,7 @@ def _repeated(duplicates: Mapping[str, int]) -> str:
 
 def _front_matter(report: Mapping[str, Any]) -> str:
     front = {
-        "language": ["en"],
+        **({"language": report["language"]} if report.get("language") else {}),
         "pretty_name": f"Movie genres: {report['source']['name']}",
         "task_categories": ["text-classification"],
         "task_ids": ["multi-label-classification"],

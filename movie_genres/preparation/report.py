@@ -14,6 +14,7 @@ from movie_genres.defaults import encoder_tokenizer
 from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import REPEATED, Films
+from movie_genres.preparation.language import languages_of
 from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.sources import Source
@@ -26,6 +27,8 @@ _MANY = 0.2
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
 """Texts whose tokens are counted, evenly spread over the kept ones."""
+_DETECTED = 300
+"""Plots whose language is detected, likewise."""
 
 
 def build_report(
@@ -64,6 +67,7 @@ def build_report(
         "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
         "lengths": _percentiles(films.words[kept]),
         "tokens": _tokens(films, kept),
+        "language": languages_of(list(films.cells(_sample(kept, _DETECTED), "plot"))),
         "cleaning": dict(films.rules.most_common()),
         "duplicates": _duplicates(selected, kept),
         "text_fields": fields.to_json(),
@@ -124,13 +128,17 @@ def _percentiles(values: np.ndarray | Sequence[int]) -> dict[str, int]:
     return {name: round(float(value)) for name, value in zip(names, found, strict=True)}
 
 
+def _sample(kept: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` rows, evenly spread."""
+    return kept[:: max(1, -(-len(kept) // count))]
+
+
 def _tokens(films: Films, kept: np.ndarray) -> dict[str, Any]:
     """Lengths in tokens of the default encoder, of a sample."""
     tokenizer = Tokenizer.from_file(str(encoder_tokenizer()))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    sample = kept[:: -(-len(kept) // _TOKENISED)]
-    texts = list(films.cells(sample, "text"))
+    texts = list(films.cells(_sample(kept, _TOKENISED), "text"))
     lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch_fast(texts)]
     return {
         "counted": len(lengths),
@@ -270,6 +278,12 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
         found.append(
             f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be truncated "
             "(finetune.py --max-length)"
+        )
+    languages = report.get("language", ["en"])
+    if languages != ["en"]:
+        found.append(
+            f"the plots are in {', '.join(languages) or 'no language that could be detected'}: the "
+            "default encoder was trained on English (finetune.py --model-name-or-path)"
         )
     text = report["text_fields"]
     for name, share in report["genre_named_in"].items():

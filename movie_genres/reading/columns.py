@@ -82,6 +82,8 @@ def find_columns(
             named = by_labels or named
         genres = _only(found, named, "--genre-column")
     text, title = _find_texts(found, text_column, title_column, head)
+    if genres in (text, title):
+        raise InputError(f"the column {genres!r} cannot be both the genres and the text")
     return {"id": _first(found, _ID_NAMES), "title": title, "plot": text, "raw_genres": genres}
 
 

@@ -224,7 +224,7 @@ def with_text_fields(
     names = []
     for entry in requested:
         is_role = {
-            role: any(entry in (role, source.columns[role]) for source in sources)
+            role: any(_names(entry, role, source.columns[role]) for source in sources)
             for role in (TITLE, PLOT)
         }
         role = next((role for role, found in is_role.items() if found), None)
@@ -242,3 +242,8 @@ def with_text_fields(
             found = ", ".join(c for source in sources for c in source.table.columns if c)
             raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
     return tuple(dict.fromkeys(names)), with_fields
+
+
+def _names(entry: str, role: str, column: str | None) -> bool:
+    """Whether a name in `--text-fields` is that of the title or the plot, or of its column."""
+    return entry == role or (column is not None and normal_name(entry) == normal_name(column))
