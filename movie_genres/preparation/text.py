@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from movie_genres.preparation.placeholders import is_missing, is_placeholder
+from movie_genres.preparation.placeholders import LONGEST, is_missing, is_placeholder
 
 MIN_WORDS = 3
 """A plot of fewer words holds nothing that a model could use."""
@@ -180,6 +180,17 @@ def plot_defect(plot: str, min_words: int = MIN_WORDS) -> str | None:
     if len(plot.split(" ", min_words - 1)) < min_words and count_words(plot) < min_words:
         return f"plot of fewer than {min_words} words"
     return None
+
+
+def says_nothing(cell: str) -> bool:
+    """Whether a raw cell of plots holds none: it is empty, a missing value or a placeholder."""
+    short = cell.strip()[: LONGEST + 1]
+    return not short or (len(short) <= LONGEST and is_no_plot(clean_text(as_text(short))))
+
+
+def is_no_plot(plot: str) -> bool:
+    """Whether a clean plot says nothing: no genre is predicted from a title alone."""
+    return not plot or is_placeholder(plot)
 
 
 def count_words(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from movie_genres.errors import InputError
 from movie_genres.reading.genres import GenreAliases, detect_genre_format, parse_genres
@@ -38,14 +38,23 @@ _KNOWN_SHARE = 0.5
 
 
 def field_names(
-    found: Sequence[str], text_column: str | None = None, title_column: str | None = None
+    found: Sequence[str],
+    text_column: str | None = None,
+    title_column: str | None = None,
+    read_head: Callable[[], Mapping[str, Sequence[str]]] | None = None,
 ) -> dict[str, str]:
     """What each column is called in a composition of text fields: `plot`, `title`, or its name.
+
+    Args:
+        found: The columns.
+        text_column: That of the plots; None: found by its name, or else by its content.
+        title_column: That of the titles; None: found by its name.
+        read_head: Gives the first cells of each column; None: no column is found by its content.
 
     Raises:
         InputError: If the plot's column is missing or ambiguous.
     """
-    text, title = _find_texts(found, text_column, title_column)
+    text, title = _find_texts(found, text_column, title_column, read_head)
     names = {column: normal_name(column) for column in found}
     for column, name in names.items():
         if name in (TITLE, PLOT):
@@ -81,23 +90,29 @@ def find_columns(
             ]
             named = by_labels or named
         genres = _only(found, named, "--genre-column")
-    text, title = _find_texts(found, text_column, title_column, head)
+    text, title = _find_texts(found, text_column, title_column, lambda: head)
     if genres in (text, title):
         raise InputError(f"the column {genres!r} cannot be both the genres and the text")
-    return {"id": _first(found, _ID_NAMES), "title": title, "plot": text, "raw_genres": genres}
+    return {"id": find_id(head), "title": title, "plot": text, "raw_genres": genres}
+
+
+def find_id(head: Mapping[str, Sequence[str]]) -> str | None:
+    """The column of ids, by its name."""
+    return _first(list(head), _ID_NAMES)
 
 
 def _find_texts(
     found: Sequence[str],
     text_column: str | None,
     title_column: str | None,
-    head: Mapping[str, Sequence[str]] | None = None,
+    read_head: Callable[[], Mapping[str, Sequence[str]]] | None = None,
 ) -> tuple[str, str | None]:
-    """The columns of plot and title; `head` is where plots are looked for if no name says it."""
+    """The columns of plot and title; plots are looked for in the first cells if no name says it."""
     text = _requested(found, text_column, "--text-column")
     if text is None:
         candidates = _named(found, _TEXT_NAMES)
-        if not candidates and head is not None:
+        if not candidates and read_head is not None:
+            head = read_head()
             candidates = [column for column in found if _is_prose(head[column])]
         text = _only(found, candidates, "--text-column")
     title = _requested(found, title_column, "--title-column") or _first(found, _TITLE_NAMES)
