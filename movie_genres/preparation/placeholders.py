@@ -23,12 +23,13 @@ _TEXT = (
     r"(?:plot|overview|synopsis|storyline|story|description|summary|summaries|logline|details|information|"
     r"info|data|content|premise)"
     r"(?: (?:summary|summaries|synopsis|outline|details|line|description|information|text))?"
+    r"(?: (?:of|about|on|for) (?:the|this) (?:plot|story|film|movie|title))?"
 )
 _AVAILABLE = (
     r"(?: (?:is|are|was|were|has|have|been|being|currently|presently|yet|still|now|here|so far|"
     r"just|found|available|provided|given|added|entered|written|listed|known|exists?|online|"
-    r"translated|at (?:this|the) (?:time|moment|present)|for (?:this|the) "
-    r"(?:film|movie|title|entry|show|item|series)|in (?:english|your language|our database)))*"
+    r"translated|released|announced|revealed|published|at (?:this|the) (?:time|moment|present)|"
+    r"for (?:this|the) (?:film|movie|title|entry|show|item|series)|in (?:english|your language|our database)))*"
 )
 _NOT_AVAILABLE = (
     r"(?:not (?:yet )?(?:been )?(?:yet|available|known|provided|found|disclosed|revealed|announced|"
@@ -39,11 +40,15 @@ _NOT_AVAILABLE = (
 )
 _BEFORE = r"(?:(?:sorry|unfortunately)[,.]? )?"
 _ENGLISH = (
-    rf"{_BEFORE}(?:there (?:is|are|was) |there's |has )?(?:no|without) {_TEXT}{_AVAILABLE}",
+    rf"{_BEFORE}(?:there (?:is|are|was) |there's |has )?"
+    rf"(?:currently |as yet |so far )?(?:no|without) {_TEXT}{_AVAILABLE}",
     rf"{_BEFORE}{_TEXT}:?(?: (?:is|are|was|has|have|been|being|currently|presently|still|yet))*"
     rf" {_NOT_AVAILABLE}{_AVAILABLE}",
     rf"{_NOT_AVAILABLE}{_AVAILABLE}",
     rf"add an? {_TEXT}(?: »)?|see full (?:summary|synopsis|plot)(?: »)?|#name",
+    rf"{_BEFORE}(?:this|the) (?:film|movie|title|show|series|entry) (?:currently |still )?"
+    rf"(?:has no|(?:does not|doesn't)(?: yet)? have) {_TEXT}{_AVAILABLE}",
+    rf"be the first to (?:add|write|submit|contribute) {_TEXT}",
     r"(?:more |further )?(?:details|information) (?:coming soon|to follow|to come)",
 )
 _EXCUSE = (
@@ -58,11 +63,13 @@ _FOREIGN_TEXT = (
     r"sinopse|descrição|resumo|enredo|descrizione|sinossi|riassunto|beschreibung|inhaltsangabe|"
     r"handlung|zusammenfassung|inhalt|beschrijving|samenvatting|beskrivning|beskrivelse|handling|"
     # Polish, Czech, Russian, Ukrainian, Turkish, Romanian, Hungarian
-    r"opisu?|fabuła|fabuły|popis|описани[ея]|сюжета?|опису?|аннотаци[яи]|özet|açıklama|konu|"
+    r"opisu?|fabuła|fabuły|popis|описани[ея]|сюжета?|опису?|аннотаци[яи]|"
+    r"информаци[яи]|özet|açıklama|konu|"
     r"descriere|leírás)"
 )
 _NO = (
-    r"(?:aucune?|pas (?:de|d')|sans|sin|ninguna?|sem|nenhuma?|nessuna?|senza|keine?n?|ohne|geen|"
+    r"(?:aucune?|pas (?:encore )?(?:de|d')|sans|sin|(?:aún |todavía )?no hay|ninguna?|"
+    r"sem|nenhuma?|nessuna?|senza|(?:noch )?keine?n?|ohne|geen|"
     r"ingen|inget|brak|bez|žádný|нет|без|немає|nicio)"
 )
 _NONE_THERE = (
@@ -71,7 +78,8 @@ _NONE_THERE = (
     r"beschikbaar|tillgänglig|tilgjengelig|tilgængelig|dostępny|bekannt)|"
     r"indisponible|indisponível|unbekannt|onbekend|okänd|inconnue?|desconocid[oa]|desconhecid[oa]|"
     r"sconosciut[oa]|à venir|próximamente|em breve|folgt(?: in kürze)?|niedostępny|"
-    r"отсутствует|недоступно|скоро(?: появится)?|неизвестен|неизвестно|відсутній|"
+    r"отсутствует|не (?:раскрывается|известен|указано?|добавлено|найдено)|недоступно|"
+    r"скоро(?: появится)?|неизвестен|неизвестно|відсутній|"
     r"bulunamadı|yok|mevcut değil|bulunmuyor|indisponibilă|nem elérhető)"
 )
 _FOREIGN_TAIL = (
