@@ -29,7 +29,8 @@ _AVAILABLE = (
     r"(?: (?:is|are|was|were|has|have|been|being|currently|presently|yet|still|now|here|so far|"
     r"just|found|available|provided|given|added|entered|written|listed|known|exists?|online|"
     r"translated|released|announced|revealed|published|at (?:this|the) (?:time|moment|present)|"
-    r"for (?:this|the) (?:film|movie|title|entry|show|item|series)|in (?:english|your language|our database)))*"
+    r"for (?:this|the) (?:film|movie|title|entry|show|item|series)|"
+    r"in (?:english|your language|our database)))*"
 )
 _NOT_AVAILABLE = (
     r"(?:not (?:yet )?(?:been )?(?:yet|available|known|provided|found|disclosed|revealed|announced|"
