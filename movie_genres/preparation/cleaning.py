@@ -158,7 +158,7 @@ class Cleaner:
             if labels.error or reason in (_NO_GENRES, _NO_PLOT_GENRE):
                 films.detail[row] = labels.error or ", ".join(labels.raw)
             elif reason:
-                films.detail[row] = plot[:_SHOWN_CHARACTERS]
+                films.detail[row] = (plot or record[2].strip())[:_SHOWN_CHARACTERS]
             else:
                 films.text[row] = self._text(title, plot, record)
         return films
