@@ -32,7 +32,8 @@ from movie_genres.evaluation.judge import (
 )
 from movie_genres.evaluation.predictions import Predictions
 from movie_genres.hub.onnx_export import add_onnx, check_installed
-from movie_genres.model.folders import load_model, stored_max_length
+from movie_genres.inference.classifier import check_multi_label
+from movie_genres.model.folders import load_model, model_folder, stored_max_length
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.training.arguments import check_objective
@@ -70,6 +71,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             raise InputError(f"--{name} changes the decisions, so it goes with --retune")
     if args.onnx:
         check_installed()
+    args.model = model_folder(args.model)
     args.objective = check_objective(args.objective or "f1_micro")
     folder = args.output_dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -84,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     transformers.logging.disable_progress_bar()
     prepared = load_prepared(args.dataset_dir)
     model, tokenizer = load_model(args.model)
+    check_multi_label(model.config, args.model)
     check_labels(label_names(model.config), prepared, args.model)
     check_fields(model, prepared, args.model)
     text_model = TextModel(model, tokenizer, stored_max_length(tokenizer, model.config))

@@ -1,10 +1,10 @@
 """A model folder or Hub id -> genres for new plots.
 
 python predict.py --model runs/demo/model "Two detectives hunt a killer who quotes Dante."
-python predict.py --model runs/demo/model --title Jaws "A shark hunts bathers."
+python predict.py --model runs/demo/model --explain "A shark comes. A sheriff hunts it."
 python predict.py --model runs/demo/model --input films.csv --output genres.jsonl
 python predict.py --model runs/demo/model --input films.csv.gz --output genres.parquet --onnx
-cat plots.txt | python predict.py --model runs/demo/model        # one plot per line
+cat plots.txt | python predict.py --model runs/demo/model        # a line of genres for each line
 
 A genre is given when its probability reaches the threshold in the model's config; --threshold and
 --objective replace these thresholds. Files are read and written a chunk at a time, so memory does
@@ -15,9 +15,10 @@ PyTorch and transformers are imported once the arguments and --input have been c
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,29 +30,65 @@ from movie_genres.signals import StoppedError
 
 if TYPE_CHECKING:
     from movie_genres.inference.classifier import GenreClassifier, Prediction
+    from movie_genres.inference.explanation import Explanation
+
+OF_FILES = (
+    *("restart", "overwrite", "skip_broken", "keep_columns"),
+    *("text_column", "title_column", "encoding"),
+)
+"""Arguments that go with --input."""
+CLOSED_PIPE = 128 + 13
+"""Exit code of a filter whose reader has gone: 128 and the number of SIGPIPE."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Genres for new plots.")
-    parser.add_argument("plots", nargs="*", metavar="PLOT", help="a plot; standard input if none")
-    parser.add_argument("--model", required=True, help="model folder or Hub id")
-    parser.add_argument("--title", help="title of the film, if one plot is given")
-    parser.add_argument(
-        "--input", type=Path, help="file of films, as prepare_dataset.py --source takes them"
+    add = parser.add_argument
+    add("plots", nargs="*", metavar="PLOT", help="a plot; lines of standard input if none")
+    add("--model", required=True, help="model folder, folder of a run, or Hub id")
+    add("--title", help="title of the film, if one plot is given")
+    add(
+        "--explain",
+        action="store_true",
+        help="print the sentences of a plot that speak for each of its genres, and how much lower "
+        "the probability is without them; for plots given as arguments",
     )
-    parser.add_argument("--output", type=Path, help="CSV, JSONL or Parquet file to write")
-    parser.add_argument(
+    _add_files(parser.add_argument_group("films in a file").add_argument)
+    _add_decisions(parser.add_argument_group("the decisions"))
+    _add_runtime(parser.add_argument_group("the computation").add_argument)
+    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
+    check_args(args)
+    return args
+
+
+def _add_files(add: Callable[..., object]) -> None:
+    add("--input", type=Path, help="file of films, as prepare_dataset.py --source takes them")
+    add(
+        "--output",
+        type=Path,
+        help="CSV, JSONL or Parquet file to write: row number, id, title, text, genres, "
+        "probabilities",
+    )
+    add(
+        "--keep-columns",
+        action="store_true",
+        help="write the other columns of --input too, as text",
+    )
+    add("--overwrite", action="store_true", help="replace an existing --output")
+    add(
         "--restart",
         action="store_true",
         help="start again: discard the parts that an interrupted command left for --output",
     )
-    parser.add_argument(
-        "--skip-broken", action="store_true", help="leave out rows of --input that cannot be read"
-    )
-    parser.add_argument("--text-column", help="column of the plots; found by name if not given")
-    parser.add_argument("--title-column", help="column of the titles; found by name if not given")
-    parser.add_argument("--sheet", help="sheet of an Excel workbook; the only one if not given")
-    thresholds = parser.add_mutually_exclusive_group()
+    add("--skip-broken", action="store_true", help="leave out rows of --input that cannot be read")
+    add("--text-column", help="column of the plots; found by name or content if not given")
+    add("--title-column", help="column of the titles; found by name if not given")
+    add("--sheet", help="sheet of an Excel workbook; the only one if not given")
+    add("--encoding", help="encoding of a text file; found out if not given")
+
+
+def _add_decisions(group: argparse._ArgumentGroup) -> None:
+    thresholds = group.add_mutually_exclusive_group()
     thresholds.add_argument(
         "--threshold",
         type=float,
@@ -62,28 +99,28 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="use the thresholds in the model's config that were tuned for this objective, "
         "e.g. f1_macro",
     )
-    parser.add_argument(
+    group.add_argument(
         "--never-empty",
         action="store_true",
         default=None,
         help="give the most probable genre to a film that reaches no threshold",
     )
-    parser.add_argument(
+
+
+def _add_runtime(add: Callable[..., object]) -> None:
+    add(
         "--precision",
         choices=PRECISIONS,
         help="float32 (default; the published scores were measured in it), bf16, or auto: bf16 (on "
         "older GPUs fp16) if the device computes in it, else float32; with --onnx: int8 (default) "
         "or float32",
     )
-    parser.add_argument(
+    add(
         "--onnx",
         action="store_true",
         help="use the model's ONNX file, on the CPU; in int8 a probability depends slightly on "
         "the other films of its batch",
     )
-    args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
-    check_args(args)
-    return args
 
 
 def check_args(args: argparse.Namespace) -> None:
@@ -94,45 +131,73 @@ def check_args(args: argparse.Namespace) -> None:
         raise InputError("give plots as arguments or --input, not both")
     if args.title and len(args.plots) != 1:
         raise InputError("--title goes with exactly one plot")
+    if args.explain and not args.plots:
+        raise InputError("--explain goes with plots that are given as arguments")
+    for name in OF_FILES:
+        if getattr(args, name) and args.input is None:
+            raise InputError(f"--{name.replace('_', '-')} goes with --input")
     if args.output is not None:
         from movie_genres.inference.prediction_files import check_output  # and with it pyarrow
 
-        check_output(args.output)
-    for flag in ("restart", "skip_broken", "text_column", "title_column", "sheet"):
-        if getattr(args, flag) and args.input is None:
-            raise InputError(f"--{flag.replace('_', '-')} goes with --input")
+        check_output(args.output, args.input, overwrite=args.overwrite)
     check_precision(args.precision, onnx=args.onnx)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    if args.input is None:
-        predict_plots(args)
-        return 0
     try:
-        predict_films(args)
+        if args.input is not None:
+            predict_films(args)
+        elif args.plots:
+            predict_plots(args)
+        else:
+            predict_lines(args)
+        sys.stdout.flush()
     except StoppedError as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
+    except BrokenPipeError:  # who reads the output has enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     return 0
 
 
 def predict_plots(args: argparse.Namespace) -> None:
-    """Print the genres of plots given as arguments or on standard input."""
-    plots = args.plots or read_lines()
+    """Print the genres of plots given as arguments."""
+    from movie_genres.preparation.text import says_nothing
+
+    plots: list[str] = args.plots
+    missing = sum(map(says_nothing, plots))
     if not any(plot.strip() for plot in plots):
         raise InputError("no plot given: neither as argument, nor on standard input or in --input")
     classifier = load_classifier(args)
     report_missing_fields(classifier, (TITLE, PLOT))
-    report_missing_plots(sum(not plot.strip() for plot in plots), len(plots))
+    report_missing_plots(missing, len(plots))
+    if args.explain:
+        for plot in plots:
+            print_explanation(args.title or shorten(plot), classifier.explain(plot, args.title))
+        return
     titles = [args.title or ""] * len(plots)
     for title, plot, prediction in zip(titles, plots, classifier(plots, titles), strict=True):
         print_prediction(title or shorten(plot), prediction)
 
 
+def predict_lines(args: argparse.Namespace) -> None:
+    """Answer each line of standard input, as soon as it comes, by one line of genres.
+
+    It is empty if the film gets no genre, as for an empty line.
+    """
+    classifier = load_classifier(args)
+    report_missing_fields(classifier, (TITLE, PLOT))
+    for plot in read_lines():
+        genres = classifier([plot])[0].genres if plot else {}
+        print(", ".join(f"{genre} {p:.2f}" for genre, p in genres.items()), flush=True)
+
+
 def predict_films(args: argparse.Namespace) -> None:
     """Write the genres of the films in --input to --output."""
-    from movie_genres.inference.bulk import open_films, predict_file
+    from movie_genres.inference.bulk import predict_file
+    from movie_genres.inference.films import open_films
 
     with tempfile.TemporaryDirectory() as folder:
         films = open_films(
@@ -141,6 +206,7 @@ def predict_films(args: argparse.Namespace) -> None:
             text_column=args.text_column,
             title_column=args.title_column,
             sheet=args.sheet,
+            encoding=args.encoding,
             skip_broken=args.skip_broken,
         )
         for note in films.notes:
@@ -148,7 +214,14 @@ def predict_films(args: argparse.Namespace) -> None:
         classifier = load_classifier(args)
         report_missing_fields(classifier, films.names.values())
         report_missing_plots(films.n_without_plot, films.n_films)
-        predict_file(classifier, films, args.output, restart=args.restart)
+        predict_file(
+            classifier,
+            films,
+            args.output,
+            keep_columns=args.keep_columns,
+            restart=args.restart,
+            overwrite=args.overwrite,
+        )
     print(f"wrote the genres of {films.n_films:,} films to {args.output}")
 
 
@@ -187,11 +260,14 @@ def report_missing_plots(n_missing: int, n_films: int) -> None:
         )
 
 
-def read_lines() -> list[str]:
+def read_lines() -> Iterator[str]:
+    """The lines of standard input, each as soon as it is there."""
+    number = 0
     try:
-        return [line.strip() for line in sys.stdin if line.strip()]
+        for number, line in enumerate(sys.stdin, 1):  # noqa: B007
+            yield line.strip()
     except UnicodeDecodeError:
-        raise InputError("standard input is not UTF-8") from None
+        raise InputError(f"standard input is not UTF-8 after its line {number}") from None
 
 
 def shorten(plot: str, width: int = 60) -> str:
@@ -206,6 +282,23 @@ def print_prediction(name: str, prediction: Prediction) -> None:
         best = max(prediction.probabilities, key=lambda genre: prediction.probabilities[genre])
         print(f"  no genre reaches its threshold; nearest: {best} "
               f"{prediction.probabilities[best]:.2f}")  # fmt: skip
+
+
+def print_explanation(name: str, explanation: Explanation) -> None:
+    """Print the genres, and under each the sentences without which it is less probable."""
+    if not explanation.prediction.genres or not explanation.changes:
+        print_prediction(name, explanation.prediction)
+        if explanation.prediction.genres:
+            print("  one sentence: there is nothing to leave out")
+        return
+    print(name)
+    for genre, probability in explanation.prediction.genres.items():
+        print(f"  {genre:<18} {probability:.2f}")
+        reasons = explanation.reasons(genre)
+        for reason in reasons:
+            print(f"    {reason.change:+.2f}  {shorten(reason.sentence, 90)}")
+        if not reasons:
+            print("    no sentence alone makes a difference")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The demo page: a plot in, the probabilities of all genres out, as bars with their thresholds.
+"""The demo page: a plot in, the probabilities of all genres out, as bars, and the reasons for them.
 
 python -m space.app --model runs/demo/model        # folder or Hub id; from the project's root
 
 On a Space it runs as `python app.py`, beside a copy of the package; the model is the first one
-under `models` in README.md. Nothing but the model is downloaded.
+under `models` in README.md. Nothing but the model and its card is downloaded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from pathlib import Path
 
 import transformers
 import yaml
+from huggingface_hub import ModelCard
+from transformers.utils import cached_file
 
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier, Prediction
-from movie_genres.preparation.text import clean_text, compose_text, plot_defect
+from movie_genres.inference.explanation import Explanation, Reason
+from movie_genres.model.folders import model_folder
+from movie_genres.preparation.text import clean_text, compose_text, count_words, plot_defect
 
 try:
     import gradio as gr
@@ -34,19 +38,26 @@ Tokens are far shorter, so this loses nothing that the model would read."""
 BORDERLINE = 0.05
 """Difference between probability and threshold up to which a decision is explained as borderline:
 on the page the end of the bar and the mark then look the same."""
+SHORT = 30
+"""Words of a text up to which the page says that it is shorter than a usual plot."""
 
 # Written for this page; these films do not exist.
 EXAMPLES = [
-    ["The Last Lighthouse", "On a storm-beaten island, a retired keeper hides a wounded smuggler "
-     "from the police and from the gang that wants her silenced before morning."],
-    ["Best Man Wanted", "When their wedding planner vanishes with the rings, two rival families "
-     "have one day to find her, and the best man keeps falling for the wrong bridesmaid."],
-    ["Orbit of Glass", "The crew of a failing space station learns that the signal they are sent "
-     "to repair comes from a ship that left Earth a hundred years from now."],
-    ["Dust and Silver", "A widowed sheriff rides out with the outlaw she once arrested to bring "
-     "back the children taken from their frontier town."],
-    ["The Quiet Orchard", "After their father's death, three brothers return to the family farm "
-     "and find letters that change what each of them believed about the war."],
+    ["The Last Lighthouse", "On a storm-beaten island, a retired keeper finds a wounded smuggler "
+     "and hides her from the police. Her partners come for the money that she stole. Before "
+     "morning the three must fight for their lives."],
+    ["Best Man Wanted", "The wedding planner vanishes with the rings. Two rival families have one "
+     "day to find her, and every clue leads to a new embarrassment. Meanwhile the best man keeps "
+     "falling for the wrong bridesmaid."],
+    ["Orbit of Glass", "The crew of a failing space station is sent to repair a signal. It comes "
+     "from a ship that left Earth a hundred years from now. When they open its door, one of them "
+     "meets herself."],
+    ["Dust and Silver", "A widowed sheriff rides out with the outlaw she once arrested. Together "
+     "they follow a gang that has taken the children of their frontier town. In the desert they "
+     "learn who paid for it."],
+    ["The Quiet Orchard", "After their father's death, three brothers return to the family farm. "
+     "In the attic they find letters that change what each of them believed about the war. None "
+     "of them can forgive what their mother knew."],
 ]  # fmt: skip
 
 CSS = """
@@ -58,13 +69,19 @@ CSS = """
 .genre { display: grid; grid-template-columns: 8.5em 1fr 2.6em; gap: 10px; align-items: center;
     color: var(--body-text-color-subdued); --bar: var(--neutral-400); }
 .genre.given { color: var(--body-text-color); font-weight: 600; --bar: var(--primary-500); }
-.name { text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.name { text-align: right; line-height: 1.2; overflow-wrap: anywhere; }
 .track { position: relative; height: 16px; border-radius: 4px;
     background: var(--border-color-primary); }
 .bar { height: 100%; border-radius: 4px; background: var(--bar); }
 .mark { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px;
     background: var(--body-text-color); }
 .key { font-size: 0.85em; color: var(--body-text-color-subdued); }
+.why { margin-top: 18px; }
+.why .key { margin-top: 10px; }
+.why h3 { margin: 0 0 4px; }
+.why b { display: block; margin-top: 10px; }
+.reason { display: grid; grid-template-columns: 3.2em 1fr; gap: 8px; margin-top: 4px; }
+.reason i { font-style: normal; font-variant-numeric: tabular-nums; }
 """
 
 
@@ -82,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError("the page needs gradio: python -m pip install -r space/requirements.txt")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    page = build_page(GenreClassifier.from_pretrained(args.model), args.model)
+    page = build_page(GenreClassifier.from_pretrained(args.model), args.model, quality(args.model))
     page.launch(theme=theme(), css=CSS, footer_links=[], ssr_mode=False)
     return 0
 
@@ -104,8 +121,37 @@ def theme() -> gr.Theme:
     )
 
 
-def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
-    """The page for one model."""
+def quality(name: str) -> str:
+    """How good a model is, in a sentence: by its card's metadata; empty if it has no card."""
+    inside = Path(model_folder(name))
+    local = [path / "README.md" for path in (inside, inside.parent) if inside.is_dir()]
+    try:
+        path = next((path for path in local if path.is_file()), None)
+        path = path or Path(str(cached_file(name, "README.md")))
+        data = ModelCard.load(path, ignore_metadata_errors=True).data
+    except (OSError, ValueError):
+        return ""
+    scores = {result.metric_name: result for result in data.eval_results or []}
+    if not scores.keys() >= {"precision, micro", "recall, micro", "F1, micro"}:
+        return ""
+    precision, recall, f1 = (
+        scores[f"{metric}, micro"].metric_value for metric in ("precision", "recall", "F1")
+    )
+    return (
+        f"How good it is: on the test films of {scores['F1, micro'].dataset_name}, "
+        f"{precision:.0%} of the genres that it gave were right, and it gave {recall:.0%} of the "
+        f"genres that the films have (F1 {f1:.2f})."
+    )
+
+
+def build_page(classifier: GenreClassifier, name: str, how_good: str = "") -> gr.Blocks:
+    """The page for one model.
+
+    Args:
+        classifier: The model.
+        name: Folder or Hub id, which the page shows.
+        how_good: As `quality` says it.
+    """
 
     # A browser is slow with megabytes; one character more than is read shows that a plot is longer.
     most = most_characters(classifier) + 1
@@ -142,8 +188,9 @@ def build_page(classifier: GenreClassifier, name: str) -> gr.Blocks:
             )  # fmt: skip
         model = f"`{name}`" if Path(name).is_dir() else f"[{name}](https://huggingface.co/{name})"
         gr.Markdown(
-            f"Model: {model}. Its probabilities are calibrated: of 100 films with a probability of "
-            "0.40 for a genre, about 40 have the genre."
+            f"Model: {model}. {how_good}\n\nIts probabilities are calibrated on whole plots: of "
+            "100 test films with a probability of 0.40 for a genre, about 40 have the genre. For "
+            "a text of a sentence or two, high probabilities tend to be too high."
         )
         gr.on([button.click, title.submit, plot.submit], read, [title, plot], [bars, reading])
     return page
@@ -156,7 +203,8 @@ def answer(classifier: GenreClassifier, title: str, plot: str) -> tuple[str, str
     cleaned = clean_text(plot)
     if not cleaned:
         return _empty("Write a plot first: a title alone says too little."), ""
-    film = classifier([plot], [title])[0]
+    explanation = classifier.explain(plot, title)
+    film = explanation.prediction
     decisions = classifier.decisions
     thresholds = dict(zip(decisions.labels, decisions.thresholds.tolist(), strict=True))
     notes = [
@@ -168,7 +216,12 @@ def answer(classifier: GenreClassifier, title: str, plot: str) -> tuple[str, str
         notes.append(f"**Very long plot.** Only the first {limit:,} characters were processed.")
     if defect := plot_defect(cleaned):
         notes.append(f"**Not a usual plot** ({defect}): such texts are not in the training data.")
-    return draw_bars(film, thresholds), "\n\n".join(notes)
+    elif count_words(cleaned) <= SHORT:
+        notes.append(
+            "**Short text.** The probabilities were calibrated on whole plots: for so few words "
+            "high ones tend to be too high."
+        )
+    return draw_bars(film, thresholds) + draw_reasons(explanation), "\n\n".join(notes)
 
 
 def most_characters(classifier: GenreClassifier) -> int:
@@ -197,6 +250,31 @@ def draw_bars(film: Prediction, thresholds: dict[str, float]) -> str:
     )
 
 
+def draw_reasons(explanation: Explanation) -> str:
+    """Why: the sentences that speak for each given genre, and by how much."""
+    genres = explanation.prediction.genres
+    if not genres:
+        return ""
+    if not explanation.changes:
+        shown = "<div>The plot is one sentence: none can be left out to see its effect.</div>"
+    else:
+        shown = "".join(f"<b>{escape(g)}</b>{_reasons(explanation.reasons(g))}" for g in genres)
+        shown += (
+            '<div class="key">The number: how much of the probability is lost without the '
+            "sentence, or part of it. It shows what the model goes by, not what is right.</div>"
+        )
+    return f'<div class="why"><h3>Why?</h3>{shown}</div>'
+
+
+def _reasons(reasons: Sequence[Reason]) -> str:
+    if not reasons:
+        return '<div class="reason"><i></i><span>no sentence alone makes a difference</span></div>'
+    return "".join(
+        f'<div class="reason"><i>{reason.change:+.2f}</i><q>{escape(reason.sentence)}</q></div>'
+        for reason in reasons
+    )
+
+
 def decision(film: Prediction, thresholds: dict[str, float], never_empty: bool) -> str:
     """The predicted genres in one sentence."""
     if not film.genres:
@@ -218,7 +296,7 @@ def borderline_cases(film: Prediction, thresholds: dict[str, float]) -> list[str
     lines = [
         f"- {genre}: {film.probabilities[genre]:.2f} "
         f"{'reaches' if margins[genre] >= 0 else 'misses'} its threshold of "
-        f"{thresholds[genre]:.2f} by {abs(margins[genre]):.3f}. Of 100 films with this "
+        f"{thresholds[genre]:.2f} by {abs(margins[genre]):.3f}. Of 100 test films with this "
         f"probability, about {100 * film.probabilities[genre]:.0f} have the genre."
         for genre in near
     ]

@@ -96,8 +96,12 @@ def test_predict_prints_titles_genres_and_probabilities(
     ]
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{plot}\n\nsheriff saloon desert\n"))
     assert predict.main(["--model", model]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert [line for line in printed if not line.startswith(" ")] == [plot, "sheriff saloon desert"]
+    answers = [
+        ", ".join(f"{genre} {probability:.2f}" for genre, probability in film.genres.items())
+        for film in GenreClassifier.from_pretrained(model)([plot, "", "sheriff saloon desert"])
+    ]
+    assert capsys.readouterr().out.splitlines() == answers
+    assert answers[1] == "" != answers[0]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -144,6 +144,7 @@ def card_inputs(prepared: Prepared, metadata: ModelMetadata) -> dict[str, Any]:
             **{key: source[key] for key in ("name", "description", "license", "sha256")},
             **{key: report[key] for key in ("splits", "read", "kept")},
             "fingerprint": prepared.fingerprint,
+            "language": report.get("language", []),
         },
     }
 

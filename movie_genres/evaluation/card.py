@@ -147,7 +147,7 @@ def card_data(metrics: Mapping[str, Any], card: Mapping[str, Any]) -> ModelCardD
     }
     chosen = metrics["test"]["chosen"]
     return ModelCardData(
-        language="en",
+        language=dataset.get("language") or None,  # of the plots; older runs did not detect it
         license=card["license"],
         library_name="transformers",
         pipeline_tag="text-classification",

@@ -14,7 +14,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +21,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from movie_genres.errors import InputError
-from movie_genres.files import file_sha256, write_json
-from movie_genres.inference.prediction_files import count_rows, join_parts, rows_of, write_part
+from movie_genres.files import write_json
+from movie_genres.inference.films import FilmsFile
+from movie_genres.inference.prediction_files import Columns, count_rows, join_parts, write_part
 from movie_genres.progress import Pace
-from movie_genres.reading.archives import expand
-from movie_genres.reading.columns import PLOT, TITLE, field_names
-from movie_genres.reading.records import Malformed, Table
-from movie_genres.reading.tables import open_table
+from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.signals import StoppedError, stopping_signals
 
 if TYPE_CHECKING:
@@ -38,125 +35,52 @@ CHUNK_ROWS = 2000
 """Films of a part. Batches of similar length, formed among 2,000, have hardly any padding; their
 tokens take some tens of megabytes, and a killed run loses a minute of work at most."""
 _RECORD = "command.json"
-_FORMAT = 2
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-"""A surrogate: JSON can hold it, UTF-8 cannot."""
-_SHOWN_ROWS = 5
-
-
-@dataclass(frozen=True)
-class FilmsFile:
-    """A file of films that was read once from beginning to end."""
-
-    table: Table
-    sha256: str
-    names: dict[str, str]
-    """What each column is called in a composition of text fields."""
-    n_films: int
-    n_without_plot: int
-    notes: list[str] = field(default_factory=list)
-    """What the user should know about how the file is read, one sentence each."""
-
-    def films(self, wanted: Sequence[str]) -> Iterator[dict[str, str]]:
-        """The wanted fields of each film, broken rows left out."""
-        columns = [column for column, name in self.names.items() if name in wanted]
-        names = [self.names[column] for column in columns]
-        for record in self.table.records(columns):
-            if not isinstance(record, Malformed):
-                cells = (_HALF_CHARACTER.sub("\ufffd", cell) for cell in record)
-                yield dict(zip(names, cells, strict=True))
-
-
-def open_films(
-    path: Path,
-    folder: Path,
-    *,
-    text_column: str | None = None,
-    title_column: str | None = None,
-    sheet: str | None = None,
-    skip_broken: bool = False,
-) -> FilmsFile:
-    """Open a file of films and read all of it, so that its defects are reported before the work.
-
-    Args:
-        path: CSV, TSV, JSON, JSON Lines, Parquet, Excel, ` ::: `-separated, compressed or zipped.
-        folder: Where an archive is expanded; it must exist as long as the films are read.
-        text_column: Column of the plots; None: found by name.
-        title_column: Column of the titles; None: found by name.
-        sheet: Of a workbook; None: the only one, or those that are named as splits.
-        skip_broken: Leave out rows that cannot be read.
-
-    Raises:
-        InputError: If the file is missing, cannot be read or has no plot, or if it has broken rows
-            and `skip_broken` is false.
-    """
-    if path.is_dir():
-        raise InputError(f"--input {path} is a folder; name one file in it")
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    parts = expand(path, folder)
-    if len(parts) > 1:
-        raise InputError(f"{path} holds several files; unpack it and name one")
-    table = open_table(parts[0], sheet=sheet)
-    names = field_names([c for c in table.columns if c], text_column, title_column)
-    plot = next(column for column, name in names.items() if name == PLOT)
-    n_films = n_without_plot = 0
-    broken: list[str] = []
-    for number, record in enumerate(table.records([plot]), 1):
-        if isinstance(record, Malformed):
-            broken.append(f"row {number}: {record.reason} ({record.detail})")
-        else:
-            n_films += 1
-            n_without_plot += not record[0].strip()
-    if broken and not skip_broken:
-        more = f"; {len(broken):,} such rows in all" if len(broken) > 1 else ""
-        raise InputError(
-            f"{path} {broken[0]}{more}; correct them, or leave them out with --skip-broken"
-        )
-    if n_films == n_without_plot:
-        raise InputError(
-            f"{path} has no plot: the column {plot!r} is empty in all {n_films:,} rows"
-        )
-    notes = list(table.notes)
-    if broken:
-        shown = "; ".join(broken[:_SHOWN_ROWS]) + ("; ..." if len(broken) > _SHOWN_ROWS else "")
-        notes.append(f"{len(broken):,} rows cannot be read and are left out: {shown}")
-    return FilmsFile(table, file_sha256(parts[0]), names, n_films, n_without_plot, notes)
+_FORMAT = 3
 
 
 def predict_file(
-    classifier: GenreClassifier, films: FilmsFile, output: Path, *, restart: bool = False
+    classifier: GenreClassifier,
+    films: FilmsFile,
+    output: Path,
+    *,
+    keep_columns: bool = False,
+    restart: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Write the genres of all films, in their order.
 
     Args:
         output: Its suffix determines the format.
+        keep_columns: Write the input's other columns too.
         restart: Discard the parts of an interrupted run instead of resuming after them.
+        overwrite: Replace an existing `output`.
 
     Raises:
         InputError: If the parts in the folder are those of another command, or if another process
             is writing them.
         StoppedError: At SIGTERM or Ctrl-C; the films of complete parts are kept.
     """
-    wanted = (TITLE, *classifier.fields.names)
-    columns = {name: column for column, name in films.names.items() if name in wanted}
+    wanted = (TITLE, PLOT, *classifier.fields.names)
+    kept = tuple(films.others()) if keep_columns else ()
+    columns = Columns(classifier.decisions.labels, films.id, kept)
+    read = films.columns_of(wanted) | {"id": films.id, "kept": kept}
     command = {
         "--input": films.sha256,
-        "columns": json.dumps(columns, ensure_ascii=False),
+        "columns": json.dumps(read, ensure_ascii=False),
         **classifier.identity(),
     }
-    labels = classifier.decisions.labels
+    also = [*kept, *([films.id] if films.id is not None else [])]
     with (
         Parts.opened(output, command, restart=restart) as parts,
         Progress(films.n_films, parts.n_films) as progress,
         stopping_signals(),
     ):
         try:
-            remaining = islice(films.films(wanted), parts.n_films, None)
+            remaining = islice(films.films(wanted, also), parts.n_films, None)
             while chunk := list(islice(remaining, CHUNK_ROWS)):
-                predictions = classifier(chunk, on_batch=progress.add)
-                parts.add(rows_of(chunk, predictions), labels)
-            parts.join(labels)
+                predictions = classifier([film.fields for film in chunk], on_batch=progress.add)
+                parts.add(list(map(columns.row, chunk, predictions)), columns)
+            parts.join(columns, overwrite=overwrite)
         except StoppedError as stop:
             stop.after = f"after {parts.n_films:,} of {films.n_films:,} films"
             raise
@@ -184,9 +108,11 @@ class Parts:
         """The complete parts of an earlier run of this command, locked for this process.
 
         Raises:
-            InputError: If they are those of another command, or if another process is writing them.
+            InputError: If they are those of another command, if another process is writing them, or
+                if the folder holds anything else.
         """
-        parts = cls(output)
+        parts = cls(output.resolve())  # of a link, the file that it names
+        parts._refuse_foreign()
         parts.folder.mkdir(parents=True, exist_ok=True)
         with _locked(parts.folder):
             record = {"format": _FORMAT, "chunk rows": CHUNK_ROWS, **command}
@@ -206,20 +132,42 @@ class Parts:
             parts.paths = list(parts._complete())
             yield parts
 
-    def add(self, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> None:
+    def add(self, rows: Sequence[Mapping[str, Any]], columns: Columns) -> None:
         new = self.folder / f"new{self.output.suffix}"
-        write_part(new, rows, labels)
+        write_part(new, rows, columns)
         path = self.folder / f"{len(self.paths):06d}-{len(rows)}{self.output.suffix}"
         _rename_once_on_disk(new, path)
         self.paths.append(path)
 
-    def join(self, labels: Sequence[str]) -> None:
-        """Join the parts to the output and remove them. It can be repeated after any crash."""
+    def join(self, columns: Columns, *, overwrite: bool) -> None:
+        """Join the parts to the output and remove them. It can be repeated after any crash.
+
+        Raises:
+            InputError: If the output has come into being meanwhile and must not be replaced.
+        """
         joined = self.folder / f"joined{self.output.suffix}"
-        join_parts(self.paths, joined, labels)
+        join_parts(self.paths, joined, columns)
+        if self.output.exists() and not overwrite:
+            raise InputError(
+                f"{self.output} exists now; move it away, or replace it with --overwrite, and "
+                "repeat the command: its parts are kept"
+            )
         _rename_once_on_disk(joined, self.output)
         (self.folder / _RECORD).unlink()
         shutil.rmtree(self.folder)
+
+    def _refuse_foreign(self) -> None:
+        """Nothing but parts is removed, should a user have a folder of this name."""
+        suffix = re.escape(self.output.suffix)
+        ours = rf"\d{{6}}-\d+{suffix}|(?:new|joined){suffix}|{re.escape(_RECORD)}(?:\.new)?|lock"
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder} is no folder; name another --output")
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if not re.fullmatch(ours, path.name):
+                raise InputError(
+                    f"{self.folder} holds {path.name}, which is no part of an interrupted "
+                    "command; move it away, or name another --output"
+                )
 
     def _differences(self, record: Mapping[str, Any]) -> list[str]:
         try:

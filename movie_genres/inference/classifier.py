@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit
 
-from movie_genres.decisions.stored import Decisions
+from movie_genres.decisions.stored import Decisions, label_names
+from movie_genres.errors import InputError
+from movie_genres.inference.explanation import Explanation, explain
 from movie_genres.inference.precisions import check_precision
 from movie_genres.inference.runtimes import Runtime, TorchRuntime, compute_logits, load_onnx
 from movie_genres.model.devices import choose_precision
 from movie_genres.model.folders import load_model, stored_max_length
 from movie_genres.preparation.fields import TextFields
+from movie_genres.preparation.text import is_no_plot
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class GenreClassifier:
         """Load a folder or a Hub id.
 
         Args:
-            name: Folder or Hub id.
+            name: Model folder, folder of a run, or Hub id.
             threshold: One threshold in [0, 1] for all genres, instead of those in the model's
                 config, which may then have none.
             objective: Use the thresholds that were tuned for it, such as "f1_macro".
@@ -80,7 +83,8 @@ class GenreClassifier:
             onnx: Use the ONNX file in the model's folder onnx/, on the CPU.
 
         Raises:
-            InputError: If there is no such model or it has no usable thresholds; with `onnx`, if it
+            InputError: If there is no such model, it is no multi-label one, or it has no usable
+                thresholds; with `onnx`, if it
                 has no file of this precision or ONNX Runtime is not installed.
         """
         check_precision(precision, onnx=onnx)
@@ -92,6 +96,7 @@ class GenreClassifier:
             on_cpu = model.device.type == "cpu"
             precision = choose_precision(precision or "float32", on_cpu=on_cpu)
             runtime, config = TorchRuntime.tuned(model, precision), model.config
+        check_multi_label(config, name)
         decisions = Decisions.of_config(
             config, name, threshold=threshold, objective=objective, never_empty=never_empty
         )
@@ -145,7 +150,8 @@ class GenreClassifier:
     ) -> list[Prediction]:
         """Predict the genres of films, whose fields are cleaned and composed as in preparation.
 
-        A film without a plot gets no genre: a title alone says too little.
+        A film without a plot, or with a placeholder instead of one ("No overview found."), gets no
+        genre: a title alone says too little.
 
         Args:
             films: Plots, or mappings with the plot (`plot`, `overview`, ...) and the other fields
@@ -157,16 +163,38 @@ class GenreClassifier:
             InputError: If a mapping has no plot, or more than one.
         """
         titles = titles or [None] * len(films)
-        cleaned = [
-            self.fields.clean(_values(film, title))
-            for film, title in zip(films, titles, strict=True)
-        ]
-        texts = [self.fields.compose(values) for values in cleaned]
-        if not texts:
+        cleaned = [self.clean(film, title) for film, title in zip(films, titles, strict=True)]
+        return self.predict_clean(cleaned, on_batch=on_batch)
+
+    def explain(self, plot: str | Mapping[str, Any], title: str | None = None) -> Explanation:
+        """Predict the genres of one film, and find the sentences that speak for each.
+
+        It costs as much as the prediction of as many films as the plot has sentences, plus one.
+
+        >>> classifier.explain("A widow hides a spy. The police come.").reasons("Thriller")
+
+        Args:
+            plot: A plot, or a mapping of fields, as in a call.
+            title: Of a plot.
+        """
+        return explain(self, plot, title)
+
+    def clean(self, film: str | Mapping[str, Any], title: str | None = None) -> dict[str, str]:
+        """The clean fields of a film, as `predict_clean` takes them."""
+        return self.fields.clean(_values(film, title))
+
+    def predict_clean(
+        self,
+        films: Sequence[Mapping[str, str]],
+        *,
+        on_batch: Callable[[int], object] = lambda n_films: None,
+    ) -> list[Prediction]:
+        """Predict the genres of films whose fields `clean` gave."""
+        if not films:
             return []
-        y_prob = self.probabilities(texts, on_batch=on_batch)
+        y_prob = self.probabilities(list(map(self.fields.compose, films)), on_batch=on_batch)
         y_pred = self.decisions.decide(y_prob)
-        y_pred[[not values[PLOT] for values in cleaned]] = 0
+        y_pred[[is_no_plot(film[PLOT]) for film in films]] = 0
         return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
 
     def _prediction(self, y_prob: np.ndarray, y_pred: np.ndarray) -> Prediction:
@@ -176,6 +204,25 @@ class GenreClassifier:
             {labels[label]: float(y_prob[label]) for label in predicted},
             dict(zip(labels, y_prob.tolist(), strict=True)),
         )
+
+
+def check_multi_label(config: PretrainedConfig, name: str) -> None:
+    """Refuse a model whose outputs are no independent probabilities, one for each genre.
+
+    Raises:
+        InputError: If its config says that it is a single-label one (softmax) or a regression, or
+            says nothing and it was not made by this project. A new head on an encoder passes.
+    """
+    kind = getattr(config, "problem_type", None)
+    ours = isinstance(getattr(config, "thresholds", None), dict)
+    untrained = label_names(config) == ["LABEL_0", "LABEL_1"]  # what transformers gives a new head
+    if kind == "multi_label_classification" or (kind is None and (ours or untrained)):
+        return
+    labels = f"problem_type {kind!r}, {config.num_labels} label{'s' * (config.num_labels != 1)}"
+    raise InputError(
+        f"{name} is no multi-label model ({labels} in its config.json): its outputs are no "
+        "probabilities of genres that a film may have together; train one with finetune.py"
+    )
 
 
 def _values(film: str | Mapping[str, Any], title: str | None) -> dict[str, Any]:

@@ -27,7 +27,12 @@ from movie_genres.files import file_sha256
 from movie_genres.inference.precisions import ONNX_FILES
 from movie_genres.model.batching import rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast
-from movie_genres.model.folders import LOADING_ERRORS, check_model_name, check_tokenizer
+from movie_genres.model.folders import (
+    LOADING_ERRORS,
+    check_model_name,
+    check_tokenizer,
+    model_folder,
+)
 
 if TYPE_CHECKING:
     from transformers import (
@@ -187,6 +192,7 @@ def load_onnx(
         InputError: If there is no such folder or Hub id, it has no such file, or it cannot be read.
     """
     check_onnxruntime()
+    name = model_folder(name)
     check_model_name(name, "--model")
     file = f"onnx/{ONNX_FILES[precision]}"
     try:

@@ -29,6 +29,7 @@ def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     Raises:
         InputError: If there is no such folder or Hub id, or it cannot be read.
     """
+    name = model_folder(name)
     check_model_name(name, "--model")
     try:
         model = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32)
@@ -37,6 +38,13 @@ def load_model(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise InputError(f"--model {name!r} cannot be loaded: {one_line(error)}") from None
     check_tokenizer(tokenizer, name)
     return model.to(default_device()), tokenizer
+
+
+def model_folder(name: str) -> str:
+    """The model in the folder of a run, `runs/demo/model` for `runs/demo`; else the name itself."""
+    inside = Path(name) / "model"
+    is_run = not (Path(name) / "config.json").exists() and (inside / "config.json").is_file()
+    return str(inside) if is_run else name
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, name: str) -> None:

@@ -21,7 +21,7 @@ from movie_genres.errors import InputError
 from movie_genres.preparation.duplicates import key_hash, plot_bands, words
 from movie_genres.preparation.fields import TextFields, flatten
 from movie_genres.preparation.layout import Layout
-from movie_genres.preparation.text import clean_texts, plot_defect
+from movie_genres.preparation.text import as_text, clean_texts, count_words, plot_defect
 from movie_genres.preparation.titles import title_and_year
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
@@ -131,7 +131,7 @@ class Cleaner:
             list(distinct.values()),
             np.array([position[id(labels)] for labels in films.labels], dtype=np.int32),
             self._links(films, self.recipe.layouts[batch.source]),
-            np.array([plot.count(" ") + 1 if plot else 0 for plot in films.plot]),
+            np.array([count_words(plot) for plot in films.plot]),
             rules,
             unread[:SHOWN_DEFECTS],
         )  # fmt: skip
@@ -172,8 +172,8 @@ class Cleaner:
             films.id[row] = record[0].strip() if layout.has_id else str(batch.first_row + row)
             films.year[row] = 0 if layout.year is None else year_of(record[layout.year])
             whole.append((row, record))
-        titles = clean_texts([record[1] for _, record in whole], rules)
-        plots = clean_texts([record[2] for _, record in whole], rules)
+        titles = clean_texts([as_text(record[1]) for _, record in whole], rules)
+        plots = clean_texts([as_text(record[2]) for _, record in whole], rules)
         read = self.readers[batch.source]
         for (row, record), title, plot in zip(whole, titles, plots, strict=True):
             labels = read(record[3])
@@ -183,7 +183,7 @@ class Cleaner:
             if labels.error or reason in (_NO_GENRES, _NO_PLOT_GENRE):
                 films.detail[row] = labels.error or ", ".join(labels.raw)
             elif reason:
-                films.detail[row] = plot[:_SHOWN_CHARACTERS]
+                films.detail[row] = (plot or record[2].strip())[:_SHOWN_CHARACTERS]
             else:
                 films.text[row] = self._text(title, plot, record)
         return films

@@ -94,7 +94,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
 
 def _front_matter(report: Mapping[str, Any]) -> str:
     front = {
-        "language": ["en"],
+        **({"language": report["language"]} if report.get("language") else {}),
         "pretty_name": f"Movie genres: {report['source']['name']}",
         "task_categories": ["text-classification"],
         "task_ids": ["multi-label-classification"],

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from movie_genres.errors import InputError
-from movie_genres.preparation.text import clean_text, compose_text
+from movie_genres.preparation.text import as_text, clean_text, compose_text
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.genres import GenreFormat, parse_genres
 
@@ -69,7 +69,7 @@ class TextFields:
     def clean(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Values as `compose` expects them: clean text, lists as `a, b, c`."""
         return {
-            name: clean_text(str(values.get(name) or ""))
+            name: clean_text(as_text(values.get(name)))
             if name in (TITLE, PLOT)
             else flatten(values.get(name))
             for name in self.names

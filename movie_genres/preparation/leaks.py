@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from movie_genres.errors import InputError
 from movie_genres.preparation.fields import TextFields, named_genres
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.genres import GenreAliases, GenreReader, label_key
+from movie_genres.reading.genres import GenreAliases, GenreReader, detect_genre_format, label_key
 from movie_genres.reading.sources import Source, with_text_fields
 
+_COPY = 0.9
+"""Share of a field's cells that are genres of their film, from which the field is no text."""
 SAMPLE = 2000
 """Films that are searched, evenly spread over the first rows of all sources."""
 
@@ -39,17 +42,46 @@ def choose_fields(
         fields in `names`.
 
     Raises:
-        InputError: As `with_text_fields`.
+        InputError: As `with_text_fields`; or if a field is the genres themselves.
     """
     fields: tuple[str, ...] = (TITLE, PLOT)
     if names:
         fields, sources = with_text_fields(sources, names)
+        _refuse_genres(sources, aliases)
     genre_names = names_of_genres(sources, aliases, min_count)
     leaks = leak_shares(sources, fields, aliases, genre_names)
     if names and most_leaks is not None:
         kept = [f for f in fields if f in (TITLE, PLOT) or leaks[f] <= most_leaks]
         fields, sources = with_text_fields(sources, kept)
     return sources, TextFields(fields, genre_names if masked else ()), leaks
+
+
+def _refuse_genres(sources: Sequence[Source], aliases: GenreAliases) -> None:
+    """Raises: InputError: If a field is the column of genres or a copy of it, which is no text."""
+    for source in sources:
+        genres = source.columns["raw_genres"] or ""
+        for column in filter(None, source.extra.values()):
+            if column == genres or _only_own_genres(source, column, aliases) >= _COPY:
+                what = "the genres" if column == genres else f"a copy of the genres ({genres!r})"
+                raise InputError(
+                    f"--text-fields: the column {column!r} is {what} that the model is to predict; "
+                    "leave it out"
+                )
+
+
+def _only_own_genres(source: Source, column: str, aliases: GenreAliases) -> float:
+    """Share of a column's filled cells that are nothing but genres of their film, in [0, 1]."""
+    step = max(1, len(source.head[column]) // SAMPLE)
+    cells = source.head[column][::step]
+    genres = source.head[source.columns["raw_genres"] or ""][::step]
+    read = GenreReader(detect_genre_format(cells), aliases)
+    read_own = GenreReader(source.genre_format, aliases)
+    filled = copied = 0
+    for cell, own in zip(cells, genres, strict=True):
+        found = set(read(cell).genres) if cell.strip() else set()
+        filled += bool(cell.strip())
+        copied += bool(found) and found <= set(read_own(own).genres)
+    return copied / filled if filled else 0.0
 
 
 def names_of_genres(

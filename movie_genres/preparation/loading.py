@@ -65,6 +65,11 @@ def load_prepared(folder: Path) -> Prepared:
     Raises:
         InputError: If it is not such a folder, or holds rows whose labels do not fit labels.json.
     """
+    if folder.is_file():
+        raise InputError(
+            f"{folder} is a file, not a prepared dataset; prepare it first: python "
+            f"prepare_dataset.py --source {folder} --output-dir data/{folder.name.split('.')[0]}"
+        )
     files = {split: folder / "data" / f"{split}-00000-of-00001.parquet" for split in SPLITS}
     required = [folder / "labels.json", folder / "report.json", *files.values()]
     missing = [path for path in required if not path.is_file()]

@@ -186,6 +186,12 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
             f"{longer:.0%} of the texts are longer than {MAX_LENGTH} tokens and will be truncated "
             "(finetune.py --max-length)"
         )
+    languages = report.get("language", ["en"])
+    if languages != ["en"]:
+        found.append(
+            f"the plots are in {', '.join(languages) or 'no language that could be detected'}: the "
+            "default encoder was trained on English (finetune.py --model-name-or-path)"
+        )
     text = report["text_fields"]
     for name, share in report["genre_named_in"].items():
         if name not in text["names"]:

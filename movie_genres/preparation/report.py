@@ -13,6 +13,7 @@ from movie_genres.defaults import encoder_tokenizer
 from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import REPEATED, Films
+from movie_genres.preparation.language import languages_of
 from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import NAMES, SPLITS
 from movie_genres.reading.identity import unused_split
@@ -24,6 +25,8 @@ MAX_LENGTH = 256
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
 """Texts whose tokens are counted, evenly spread over the kept ones."""
+_DETECTED = 300
+"""Plots whose language is detected, likewise."""
 
 
 def build_report(
@@ -64,6 +67,7 @@ def build_report(
         "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
         "lengths": _percentiles(films.words[kept]),
         "tokens": _tokens(films, kept),
+        "language": languages_of(list(films.cells(_sample(kept, _DETECTED), "plot"))),
         "cleaning": dict(films.rules.most_common()),
         "duplicates": _duplicates(selected, kept),
         "text_fields": fields.to_json(),
@@ -146,13 +150,17 @@ def _percentiles(values: np.ndarray | Sequence[int]) -> dict[str, int]:
     return {name: round(float(value)) for name, value in zip(names, found, strict=True)}
 
 
+def _sample(kept: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` rows, evenly spread."""
+    return kept[:: max(1, -(-len(kept) // count))]
+
+
 def _tokens(films: Films, kept: np.ndarray) -> dict[str, Any]:
     """Lengths in tokens of the default encoder, of a sample."""
     tokenizer = Tokenizer.from_file(str(encoder_tokenizer()))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    sample = kept[:: -(-len(kept) // _TOKENISED)]
-    texts = list(films.cells(sample, "text"))
+    texts = list(films.cells(_sample(kept, _TOKENISED), "text"))
     lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch_fast(texts)]
     return {
         "counted": len(lengths),

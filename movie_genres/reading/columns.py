@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from movie_genres.errors import InputError
+from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.genre_columns import find_genre_columns
 from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.identity import find_id
@@ -22,7 +23,7 @@ _TEXT_NAMES = (
 )
 _TITLE_NAMES = (
     *("title", "movie_title", "film_title", "series_title", "movie_name", "film_name", "name"),
-    *("original_title", "film", "movie"),
+    *("primary_title", "original_title", "film", "movie"),
 )
 
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)
@@ -31,14 +32,23 @@ _SHORTEST_PLOT = 12
 
 
 def field_names(
-    found: Sequence[str], text_column: str | None = None, title_column: str | None = None
+    found: Sequence[str],
+    text_column: str | None = None,
+    title_column: str | None = None,
+    read_head: Callable[[], Mapping[str, Sequence[str]]] | None = None,
 ) -> dict[str, str]:
     """What each column is called in a composition of text fields: `plot`, `title`, or its name.
+
+    Args:
+        found: The columns.
+        text_column: That of the plots; None: found by its name, or else by its content.
+        title_column: That of the titles; None: found by its name.
+        read_head: Gives the first cells of each column; None: no column is found by its content.
 
     Raises:
         InputError: If the plot's column is missing or ambiguous.
     """
-    text, title = _find_texts(found, text_column, title_column)
+    text, title = _find_texts(found, text_column, title_column, read_head)
     names = {column: normal_name(column) for column in found}
     for column, name in names.items():
         if name in (TITLE, PLOT):
@@ -67,7 +77,9 @@ def find_columns(
     """
     found = list(head)
     genres = genre_column or find_genre_columns(head, aliases).name
-    text, title = _find_texts(found, text_column, title_column, head)
+    text, title = _find_texts(found, text_column, title_column, lambda: head)
+    if genres in (text, title):
+        raise InputError(f"the column {genres!r} cannot be both the genres and the text")
     identifier = requested_column(found, id_column, "--id-column") or find_id(head)
     return {"id": identifier, "title": title, "plot": text, "raw_genres": genres}
 
@@ -89,14 +101,15 @@ def _find_texts(
     found: Sequence[str],
     text_column: str | None,
     title_column: str | None,
-    head: Mapping[str, Sequence[str]] | None = None,
+    read_head: Callable[[], Mapping[str, Sequence[str]]] | None = None,
 ) -> tuple[str, str | None]:
-    """The columns of plot and title; `head` is where plots are looked for if no name says it."""
+    """The columns of plot and title; plots are looked for in the first cells if no name says it."""
     text = requested_column(found, text_column, "--text-column")
     if text is None:
         candidates = _named(found, _TEXT_NAMES)
-        if not candidates and head is not None:
-            candidates = [column for column in found if _is_prose(head[column])]
+        if not candidates and read_head is not None:
+            head = read_head()
+            candidates = [c for c in found if c in head and _is_prose(head[c])]
         text = _only(found, candidates, "--text-column")
     title = requested_column(found, title_column, "--title-column") or _first(found, _TITLE_NAMES)
     return text, title
@@ -127,11 +140,6 @@ def _named(found: Sequence[str], names: Sequence[str]) -> list[str]:
 def _first(found: Sequence[str], names: Sequence[str]) -> str | None:
     by_name = {normal_name(column): column for column in reversed(found)}
     return next((by_name[name] for name in names if name in by_name), None)
-
-
-def normal_name(column: str) -> str:
-    """A column's name in lower case, with `_` for whitespace and punctuation."""
-    return re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_")
 
 
 def _is_prose(cells: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from movie_genres.errors import InputError
+from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.genres import (
     GenreAliases,
     GenreReader,
@@ -126,14 +127,14 @@ def _alone(column: str, head: Head) -> GenreColumns:
 
 def _family(column: str) -> str | None:
     """`genre` for `genre_1`, `Genre 2`, ...; None for columns without a number."""
-    found = _NUMBERED.fullmatch(plain_name(column))
+    found = _NUMBERED.fullmatch(normal_name(column))
     return found[1].rstrip("s") if found else None
 
 
 def _candidates(head: Head, aliases: GenreAliases) -> tuple[GenreColumns, list[GenreColumns]]:
     """The column that is meant by name or content, and others that may be fuller."""
     filled = [c for c in head if any(cell.strip() for cell in head[c]) and not is_zero_one(head[c])]
-    plain = {column: plain_name(column) for column in filled}
+    plain = {column: normal_name(column) for column in filled}
     lists, names_of_lists = _multi_hot(filled, head)
     joined = [*_joined(filled, plain, head, aliases), *lists, *zero_one_genres(head, aliases)]
     within = {part for columns in joined for part in columns.parts} | names_of_lists
@@ -171,7 +172,7 @@ def _no_column(head: Head, named: Sequence[str]) -> str:
     for column, cells in head.items():
         if length := multi_hot_length(cells):
             return _without_names(column, cells, length)
-        if is_zero_one(cells) and plain_name(column) in _NAMES:
+        if is_zero_one(cells) and normal_name(column) in _NAMES:
             return _zero_one_alone(column, head)
     flags = [column for column in head if is_zero_one(head[column])]
     hint = f"; {len(flags)} columns hold 0 and 1: {FLAG} {_quoted(flags)} takes these"
@@ -239,7 +240,7 @@ def _same_genres(named: Sequence[str], head: Head, aliases: GenreAliases) -> lis
     """The first of several columns if one of them holds the genres of all; otherwise all."""
     compared = _Compared(head, aliases)
     columns = [GenreColumns(column, (column,)) for column in named]
-    columns.sort(key=lambda c: _NAMES.index(n) if (n := plain_name(c.name)) in _NAMES else 99)
+    columns.sort(key=lambda c: _NAMES.index(n) if (n := normal_name(c.name)) in _NAMES else 99)
     for full in columns:
         if all(not compared.differs(other, full) for other in columns):
             return [columns[0].name]
@@ -338,11 +339,6 @@ def _check_numbers(chosen: GenreColumns, head: Head, aliases: GenreAliases) -> N
         f"data/genre_aliases.csv and name the copy with --aliases, or name another column with "
         f"{FLAG}"
     )
-
-
-def plain_name(column: str) -> str:
-    """A column's name in lower case, with `_` for whitespace and punctuation."""
-    return re.sub(r"[\W_]+", "_", column.casefold()).strip("_")
 
 
 def is_of_genres(cells: Sequence[str], aliases: GenreAliases) -> bool:

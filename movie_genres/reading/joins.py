@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from movie_genres.errors import InputError
-from movie_genres.reading.columns import normal_name
+from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.delimited import DelimitedTable
 from movie_genres.reading.records import Table
 from movie_genres.reading.tables import open_table

