@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 OF_FILES = (
     *("restart", "overwrite", "skip_broken", "keep_columns"),
-    *("text_column", "title_column", "encoding"),
+    *("text_column", "title_column", "encoding", "sheet"),
 )
 """Arguments that go with --input."""
 CLOSED_PIPE = 128 + 13
