@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from huggingface_hub import constants
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -31,42 +29,11 @@ from movie_genres.evaluation.card import TEMPLATE, render_card
 from movie_genres.hub.gate import check_card
 from movie_genres.hub.publication import stage_run
 from movie_genres.hub.repository import HubTarget
-from movie_genres.hub.subprocess_check import predict_by_name
 from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.arguments import parse_finetune_args
 
 NAME = "tester/movie-genres"
-
-
-@pytest.fixture
-def run(finished_run: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished_run, tmp_path / "run"))
-
-
-@pytest.fixture
-def check_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The subprocess check without a subprocess: the same code, less ten seconds of imports."""
-
-    def run_check(
-        request: dict[str, Any], working_directory: Path, environment: dict[str, str]
-    ) -> dict[str, Any] | str:
-        arguments = {key: value for key, value in request.items() if key != "check"}
-        if request["revision"] is not None:  # what was pulled back, as a folder of its name
-            pulled = Path(environment["HF_HUB_CACHE"]).glob("models--*/snapshots/*")
-            folder = working_directory / request["repo_id"]
-            folder.parent.mkdir()
-            folder.symlink_to(next(pulled))
-            arguments["revision"] = None
-        with monkeypatch.context() as patch:
-            patch.chdir(working_directory)
-            patch.setattr(constants, "HF_HUB_OFFLINE", True)
-            try:
-                return predict_by_name(**arguments)
-            except (InputError, KeyError, NameError) as error:
-                return f"{type(error).__name__}: {error}"
-
-    monkeypatch.setattr("movie_genres.hub.gate.run_subprocess_check", run_check)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -455,9 +422,14 @@ def test_a_commit_whose_files_come_back_changed_is_named_and_stays_private_witho
     ) as failure:
         publish.main([str(run), "--repo-id", NAME, "--public", "--tag", "v1.0"])
     repo = hub.model(NAME)
-    assert f"{NAME}/tree/{repo.head} did not pass the check: " in str(failure.value)
-    assert "revert that commit" in str(failure.value)
-    assert repo.private and repo.tags == {}
+    draft = repo.branches["draft"][-1][0]
+    assert f"{NAME}/tree/{draft} did not pass the check: " in str(failure.value)
+    assert "`main` is as it was" in str(failure.value)
+    assert repo.private and repo.tags == {} and len(repo.commits) == 1
+    # The same command again is not hindered by the branch, and leaves none.
+    hub.faults.clear()
+    assert publish.main([str(run), "--repo-id", NAME]) == 0
+    assert set(repo.branches) == {"main"} and len(repo.commits) == 2
 
 
 @pytest.mark.parametrize(

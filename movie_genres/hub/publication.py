@@ -1,8 +1,9 @@
-"""A run, a prepared dataset or the demo page -> the Hub: gate, one commit, pull back, gate again.
+"""A run, a prepared dataset or the demo page -> the Hub: gate, draft, pull back, gate again, main.
 
 A copy of the files that belong in the repository is staged. The gate checks that copy and the
-upload sends it, so what was checked is what is published. The run itself is only read. A commit is
-tagged, and a repository made public, after the last check.
+upload sends it, so what was checked is what is published. The run itself is only read. The commit
+goes to a branch first; `main` gets it, a tag marks it and the repository is opened after the last
+check.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from movie_genres.errors import InputError, PublishError
 from movie_genres.evaluation.card import render_card
 from movie_genres.files import file_sha256
 from movie_genres.hub.gate import Location, Measured, check_card, check_dataset, check_model
-from movie_genres.hub.repository import Repository, belongs
+from movie_genres.hub.repository import DRAFT, Repository, belongs
 from movie_genres.hub.space import SPACE_FILES, stage_space
 
 MODEL_FILES = (
@@ -129,9 +130,10 @@ def _publish(staged: Staged, repository: Repository | None) -> None:
         print("dry run: nothing was sent")
         return
     repository.create()
-    commit = repository.commit(staged.folder, staged.patterns)
-    print(f"uploaded as commit {commit}; checking what is pulled back from it", flush=True)
-    check_published(repository, staged, commit)
+    draft, base = repository.draft(staged.folder, staged.patterns)
+    print(f"uploaded as commit {draft}; checking what is pulled back from it", flush=True)
+    check_published(repository, staged, draft)
+    commit = repository.merge(draft, base, staged.folder, staged.patterns)
     repository.release(commit)
     print(f"published: {repository.address(commit)}")
 
@@ -152,7 +154,7 @@ def check_published(repository: Repository, staged: Staged, commit: str) -> None
     """Pull a commit into an empty cache and compare it with what was sent and measured.
 
     Raises:
-        PublishError: If they differ; the message names the commit to revert.
+        PublishError: If they differ.
     """
     with tempfile.TemporaryDirectory(prefix="pulled-") as scratch:
         cache, elsewhere = Path(scratch) / "cache", Path(scratch) / "elsewhere"
@@ -174,8 +176,8 @@ def check_published(repository: Repository, staged: Staged, commit: str) -> None
             found = staged.gate(location)
     if found:
         raise PublishError(
-            f"{repository.address(commit)} did not pass the check: {_listed(found)}; revert that "
-            "commit, or publish again"
+            f"{repository.address(commit)} did not pass the check: {_listed(found)}; `main` is as "
+            f"it was, and the same command again replaces the branch `{DRAFT}` with this commit"
         )
 
 

@@ -8,6 +8,7 @@ transformers takes longer than checking a dataset.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -17,6 +18,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from movie_genres.hub.client import use_bounded_client
 
 
 def run_subprocess_check(
@@ -52,6 +55,7 @@ def run_subprocess_check(
 
 def main() -> None:
     """`sys.argv`: the request's file, the answer's file."""
+    use_bounded_client()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     checks: dict[str, Callable[..., Any]] = {"model": predict_by_name, "dataset": count_rows}
     answer = checks[request.pop("check")](**request)
@@ -84,7 +88,13 @@ def predict_by_name(
     plain: Any = pipeline(
         "text-classification", model=repo_id, revision=revision, top_k=None, truncation=True
     )
-    printed = runpy.run_path(snippet)
+    # The card's code names no revision, and its name is not yet that of the commit to check.
+    with tempfile.TemporaryDirectory() as scratch:
+        link = Path(scratch) / repo_id
+        link.parent.mkdir(parents=True)
+        link.symlink_to(Path(folder).resolve())
+        with contextlib.chdir(scratch):
+            printed = runpy.run_path(snippet)
     labels = classifier.decisions.labels
     film = classifier.probabilities([printed["film"]])[0].tolist()
     return {
