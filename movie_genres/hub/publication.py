@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from movie_genres.errors import InputError, PublishError
 from movie_genres.evaluation.card import render_card
-from movie_genres.files import file_sha256
+from movie_genres.files import file_sha256, write_json
 from movie_genres.hub.gate import Location, Measured, check_card, check_dataset, check_model
 from movie_genres.hub.repository import DRAFT, Repository, belongs
 from movie_genres.hub.space import SPACE_FILES, stage_space
@@ -25,10 +25,18 @@ from movie_genres.hub.space import SPACE_FILES, stage_space
 MODEL_FILES = (
     "README.md", "metrics.json", "figures/*.png",
     "config.json", "*.safetensors", "*.safetensors.index.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "vocab.txt", "merges.txt", "*.model",  # SentencePiece
-    "onnx/*.onnx",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model",
+    "sentence_bert_config.json", "onnx/*.onnx",
 )  # fmt: skip
+_SLOW_TOKENIZER_FILES = (
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",  # SentencePiece
+)
+"""Not read where there is a tokenizer.json, so nothing would check them beside one."""
 DATASET_FILES = (
     "README.md",
     "labels.json",
@@ -206,11 +214,17 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
             f"{run} is not published: {edited[0]}; remove README.md, and the card is rendered from "
             "metrics.json"
         )
+    check_provenance(measured.metrics["card"], run)
     sources = _files_in(run / "model") | {"metrics.json": run / "metrics.json"}
     sources |= {f"figures/{name}": path for name, path in _files_in(run / "figures").items()}
     folder = parent / repo_id
-    not_uploaded = _copy(sources, MODEL_FILES, folder)
+    unread = _SLOW_TOKENIZER_FILES if "tokenizer.json" in sources else ()
+    not_uploaded = _copy(sources, [p for p in MODEL_FILES if p not in unread], folder)
     metrics = measured.metrics
+    # By which Text Embeddings Inference truncates; without it, at the encoder's last position.
+    write_json(
+        folder / "sentence_bert_config.json", {"max_seq_length": metrics["card"]["max_length"]}
+    )
     if onnx:
         metrics = metrics | {"onnx": _add_onnx(folder, run)}
     (folder / "README.md").write_text(render_card(metrics, repo_id), encoding="utf-8")
@@ -223,6 +237,20 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
         not_uploaded=not_uploaded,
         gate=lambda location: check_model(location, measured),
     )
+
+
+def check_provenance(card: Mapping[str, Any], run: Path) -> None:
+    """Refuse a model of which nothing is known: its card would name no training, base or licence.
+
+    Raises:
+        InputError: If so.
+    """
+    # Earlier versions of evaluate_model.py wrote only the model's path, as "model".
+    if set(card["training"]) <= {"model"} and card["base_model"] is None:
+        raise InputError(
+            f"{run} is not published: nothing says how its model was trained (its config.json has "
+            "no `provenance`); publish the run that trained it, or train it again"
+        )
 
 
 def _add_onnx(folder: Path, run: Path) -> dict[str, Any]:
@@ -265,7 +293,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
     }
 
 
-def _copy(sources: Mapping[str, Path], patterns: tuple[str, ...], folder: Path) -> list[str]:
+def _copy(sources: Mapping[str, Path], patterns: Sequence[str], folder: Path) -> list[str]:
     """Copy the files that match one of the patterns; return the names of the others."""
     for name, path in sources.items():
         if belongs(name, patterns):
