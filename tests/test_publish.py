@@ -189,8 +189,10 @@ def test_only_what_belongs_is_listed_and_uploaded(
 
 
 def test_the_files_for_other_runtimes_and_the_page_go_along(
-    hub: LoopbackHub, check_in_this_process: None, run: Path
+    hub: LoopbackHub, check_in_this_process: None, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SPACE_TOKEN", TOKEN)
+    monkeypatch.setattr("movie_genres.hub.publication.check_page", lambda *arguments: [])
     pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
     pytest.importorskip("onnxscript", reason="requirements-onnx.txt is not installed")
     before = contents(run)

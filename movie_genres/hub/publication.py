@@ -20,7 +20,7 @@ from movie_genres.evaluation.card import render_card
 from movie_genres.files import file_sha256, write_json
 from movie_genres.hub.gate import Location, Measured, check_card, check_dataset, check_model
 from movie_genres.hub.repository import DRAFT, Repository, belongs
-from movie_genres.hub.space import SPACE_FILES, stage_space
+from movie_genres.hub.space import SPACE_FILES, check_page, stage_space
 
 MODEL_FILES = (
     "README.md", "metrics.json", "figures/*.png",
@@ -64,6 +64,8 @@ class Staged:
     """Files of the source that do not match them."""
     gate: Callable[[Location], list[str]]
     """Returns what differs from the source, a sentence for each difference."""
+    model_id: str | None = None
+    """Of a space: the model that it loads from the Hub."""
 
     @property
     def folder(self) -> Path:
@@ -112,8 +114,13 @@ def publish_dataset(folder: Path, repo_id: str, repository: Repository | None) -
         _publish(stage_dataset(folder, repo_id, Path(scratch)), repository)
 
 
-def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> None:
-    """Publish the demo page of a model on the Hub as a Space; otherwise as `publish_run`."""
+def publish_page(model: Path, model_id: str, repo_id: str, repository: Repository | None) -> None:
+    """Publish the demo page of a model on the Hub as a Space; otherwise as `publish_run`.
+
+    Args:
+        model: Folder of the model, by which the page is checked.
+        model_id: The model's name on the Hub.
+    """
     with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
         staged = Staged(
             kind="space",
@@ -122,7 +129,8 @@ def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> 
             parent=Path(scratch),
             patterns=SPACE_FILES,
             not_uploaded=[],
-            gate=lambda location: [],
+            gate=lambda location: check_page(location.folder, model, model_id),
+            model_id=model_id,
         )
         stage_space(model_id, staged.folder)
         _publish(staged, repository)
@@ -130,14 +138,15 @@ def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> 
 
 def _publish(staged: Staged, repository: Repository | None) -> None:
     print_files(staged)
-    if staged.kind != "space":
-        print("checking the files, and what a fresh process loads from them", flush=True)
+    print("checking the files, and what a fresh process loads from them", flush=True)
     staged.check()
     if repository is None:
         print(f"\n{(staged.folder / 'README.md').read_text(encoding='utf-8')}")
         print("dry run: nothing was sent")
         return
     repository.create()
+    if staged.model_id is not None:
+        repository.give_reader_token(staged.model_id)
     draft, base = repository.draft(staged.folder, staged.patterns)
     print(f"uploaded as commit {draft}; checking what is pulled back from it", flush=True)
     check_published(repository, staged, draft)

@@ -1,22 +1,17 @@
 """One repository on the Hub, through `huggingface_hub`: create, commit, pull back, tag, open.
 
-A busy Hub or a broken connection is tried again after a printed wait; what fails for good ends in
-one line. The Hub's client (2.4) does so itself when it uploads, lists or resumes the download of
-files, but not when it signs in, creates, commits, tags or checks a card. This module adds the rest.
 Every step can be repeated: a second commit of the same files sends none of them again.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
@@ -24,19 +19,16 @@ from huggingface_hub import (
     RepoFile,
     get_token,
 )
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 from movie_genres.errors import InputError, PublishError, one_line
-from movie_genres.hub.client import requested_wait, status, use_bounded_client
+from movie_genres.hub.client import Attempts, use_bounded_client
 
-WAITS = (2.0, 8.0, 20.0)
-"""Seconds before each new attempt of a step: half a minute in all, for a server to restart. Where
-the client itself repeats a request five times (23 s), all attempts wait two minutes in all."""
+READER_TOKEN = "SPACE_TOKEN"
+"""Variable with the token by which a space may read its private model."""
 DRAFT = "draft"
 """Branch that a commit is checked on. Everyone who loads the repository by its name gets `main`."""
-
-_NO_ANSWER = (httpx2.TransportError, LocalEntryNotFoundError, ConnectionError, TimeoutError)
 
 T = TypeVar("T")
 
@@ -69,13 +61,18 @@ class Repository:
     target: HubTarget
     kind: str
     """model, dataset or space"""
+    reader_token: str | None = field(default=None, repr=False)
+    """With which a space reads its model, if that is private."""
 
     @classmethod
-    def connect(cls, target: HubTarget, kind: str, token: str | None = None) -> Repository:
+    def connect(
+        cls, target: HubTarget, kind: str, token: str | None = None, reader_token: str | None = None
+    ) -> Repository:
         """Sign in; this changes nothing on the Hub.
 
         Args:
             token: Instead of the one that `hf auth login` stored or HF_TOKEN holds.
+            reader_token: With which a space is to read its model, if that is private.
 
         Raises:
             InputError: If there is no token, or the Hub refuses it.
@@ -88,8 +85,13 @@ class Repository:
         if not sys.stderr.isatty():
             disable_progress_bars()
         use_bounded_client()
-        repository = cls(HfApi(token=token), target, kind)
+        repository = cls(HfApi(token=token), target, kind, reader_token)
         repository._retry("signing in", repository.api.whoami)
+        if reader_token is not None:
+            repository._retry(
+                f"signing in by {READER_TOKEN}",
+                lambda: repository.api.whoami(token=reader_token),
+            )
         return repository
 
     def address(self, commit: str) -> str:
@@ -128,6 +130,30 @@ class Repository:
             raise InputError(f"{name} is public already; add --public to publish to it")
         if tag is not None and self._tagged() not in (None, info.sha):
             raise InputError(f"{name} has a tag {tag} already; name another with --tag")
+
+    def give_reader_token(self, model_id: str) -> None:
+        """Make `reader_token` the secret HF_TOKEN of a space, whose library reads its model by it.
+
+        Raises:
+            InputError, PublishError: If the token may not read the model.
+        """
+        name, token = self.target.repo_id, self.reader_token
+        if token is None:
+            return
+
+        def read() -> None:
+            try:
+                self.api.model_info(model_id, token=token)
+            except HfHubHTTPError as error:
+                if error.response.status_code in (401, 403, 404):
+                    raise InputError(f"{READER_TOKEN} holds a token that may not read it") from None
+                raise
+
+        self._retry(f"reading {model_id} as the page will", read)
+        self._retry(
+            f"setting the secret HF_TOKEN of {name}",
+            lambda: self.api.add_space_secret(name, "HF_TOKEN", token),
+        )
 
     def _info(self) -> Any:
         name = self.target.repo_id
@@ -281,78 +307,8 @@ class Repository:
             )
 
     def _retry(self, step: str, action: Callable[[], T]) -> T:
-        """Do one step; again after each of `WAITS`, or the longer wait that the Hub asks for, while
-        it is busy or out of reach.
-
-        Raises:
-            InputError: If the Hub refuses the token, its rights or the card.
-            PublishError: If the last attempt fails, or the Hub asks for a wait of more than
-                `LONGEST_WAIT`.
-        """
-        for attempt, wait in enumerate((*WAITS, None), start=1):
-            try:
-                return action()
-            except ValueError as error:  # raised by the client for a card that the Hub refuses
-                raise InputError(f"{step}: {self._without_token(error)}") from None
-            except (
-                HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError
-            ) as error:  # fmt: skip
-                reason, requested = self._temporary_failure(step, error)
-            except OSError as error:
-                # Xet has network errors of its own, and libraries raise such without a number.
-                if error.errno is not None and not isinstance(error, _NO_ANSWER):
-                    raise
-                reason, requested = self._temporary_failure(step, error)
-            if wait is None:
-                raise PublishError(
-                    f"{step}: {reason}; run the same command again, only what is missing is sent"
-                )
-            seconds = max(wait, requested)
-            print(
-                f"{step}: {reason}; trying again in {seconds:.0f} s ({attempt} of {len(WAITS)})",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
-            time.sleep(seconds)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _temporary_failure(self, step: str, error: Exception) -> tuple[str, float]:
-        """Reason and requested wait of a failure that may pass; any other is raised in one line."""
-        if type(error) in (RuntimeError, LocalEntryNotFoundError):
-            # The client wraps what ends the upload of a large file in the first, and what ends a
-            # download in the second. The Xet uploader raises the first for a broken connection.
-            cause = error.__cause__ or error
-        else:
-            cause = error
-        if isinstance(cause, PublishError):
-            raise PublishError(f"{step}: {cause}") from None
-        if not isinstance(cause, HfHubHTTPError):
-            what = "no answer" if isinstance(cause, _NO_ANSWER) else "failed"
-            return f"{what} ({self._without_token(cause) or type(cause).__name__})", 0.0
-        if cause.response.status_code != 429 and cause.response.status_code < 500:
-            raise self._refusal(step, cause) from None
-        return status(cause.response), requested_wait(cause.response)
-
-    def _refusal(self, step: str, error: HfHubHTTPError) -> InputError | PublishError:
-        code = error.response.status_code
-        if code == 401:
-            return InputError(
-                f"{step}: the Hub refuses the token (401); run `hf auth login`, or set HF_TOKEN"
-            )
-        if code == 403:
-            return InputError(
-                f"{step}: the token does not allow this (403); use a token that may write to "
-                f"{self.target.repo_id}, or name another repository"
-            )
-        if code == 412:
-            return PublishError(
-                f"{step}: another commit to {self.target.repo_id} came in between; run the same "
-                "command again"
-            )
-        return PublishError(f"{step}: {self._without_token(error)}")
-
-    def _without_token(self, error: BaseException) -> str:
-        """A library's message in one line. It may quote a server that repeats what it was sent."""
-        return one_line(str(error).replace(str(self.api.token), "(the token)"))
+        attempts = Attempts(self.target.repo_id, [str(self.api.token), self.reader_token])
+        return attempts.run(step, action)
 
 
 def belongs(path: str, patterns: Sequence[str]) -> bool:

@@ -11,7 +11,8 @@ from huggingface_hub import HfApi
 from loopback_hub import Fault, LoopbackHub, Repo, StoredFile
 
 from movie_genres.errors import PublishError
-from movie_genres.hub.repository import DRAFT, WAITS, HubTarget, Repository
+from movie_genres.hub.client import WAITS
+from movie_genres.hub.repository import DRAFT, HubTarget, Repository
 
 NAME = "tester/movie-genres"
 PATTERNS = ("README.md", "config.json", "*.safetensors")

@@ -10,9 +10,8 @@ import pytest
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo, StoredFile
 
 from movie_genres.errors import InputError, PublishError
-from movie_genres.hub.client import LONGEST_WAIT
+from movie_genres.hub.client import LONGEST_WAIT, WAITS
 from movie_genres.hub.repository import (
-    WAITS,
     HubTarget,
     Repository,
     belongs,
