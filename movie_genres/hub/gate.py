@@ -178,6 +178,12 @@ def check_files(folder: Path, measured: Measured) -> list[str]:
             f"the test split has {films} films in metrics.json, {len(measured.texts)} in "
             "predictions.parquet"
         )
+    limit = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    if limit != measured.metrics["card"]["max_length"]:
+        found.append(
+            f"{measured.metrics['card']['max_length']} tokens are read by metrics.json, {limit} by "
+            "sentence_bert_config.json"
+        )
     scores = compute_scores(measured.y_true, y_pred, measured.y_prob)
     return found + [
         f"{name} is {value} in metrics.json, {scores[name]} by predictions.parquet"

@@ -230,10 +230,9 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
     unread = _SLOW_TOKENIZER_FILES if "tokenizer.json" in sources else ()
     not_uploaded = _copy(sources, [p for p in MODEL_FILES if p not in unread], folder)
     metrics = measured.metrics
-    # By which Text Embeddings Inference truncates; without it, at the encoder's last position.
-    write_json(
-        folder / "sentence_bert_config.json", {"max_seq_length": metrics["card"]["max_length"]}
-    )
+    limit = folder / "sentence_bert_config.json"
+    if not limit.exists():  # in a run of an earlier version
+        write_json(limit, {"max_seq_length": metrics["card"]["max_length"]})
     if onnx:
         metrics = metrics | {"onnx": _add_onnx(folder, run)}
     (folder / "README.md").write_text(render_card(metrics, repo_id), encoding="utf-8")

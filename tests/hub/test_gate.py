@@ -215,9 +215,16 @@ def test_the_card_says_how_a_server_serves_it_right(
     [body] = re.findall(r"predict .*\\\n +-d '(.*)'", card)
     assert json.loads(body)["raw_scores"] is True and json.loads(body)["truncate"] is True
     # Without this file the server truncates at the encoder's last position, 64.
-    limit = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
-    assert limit == {"max_seq_length": 32}
+    name = "sentence_bert_config.json"
+    limit = {"max_seq_length": 32}
+    assert json.loads((folder / name).read_text(encoding="utf-8")) == limit
     assert "makes it truncate to 32 tokens" in card
+    (run / "model" / name).unlink()  # as in a run of an earlier version
+    again = checked(run, tmp_path / "again").folder
+    assert json.loads((again / name).read_text(encoding="utf-8")) == limit
+    (run / "model" / name).write_text('{"max_seq_length": 64}')
+    with pytest.raises(InputError, match="32 tokens are read by metrics.json, 64 by sentence_bert"):
+        checked(run, tmp_path / "other")
 
 
 def test_an_update_of_a_public_repository_that_comes_back_changed_is_never_on_main(
