@@ -81,7 +81,7 @@ class Measured:
         if "card" not in metrics:
             raise InputError(
                 f"{run / 'metrics.json'} was written by an earlier version, without what the card "
-                "is rendered from; train again, or evaluate the model with evaluate_model.py"
+                "is rendered from; train it again"
             )
         path = run / "predictions.parquet"
         try:

@@ -215,7 +215,9 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
     """
     for name in ("model/config.json", "metrics.json", "predictions.parquet"):
         if not (run / name).is_file():
-            raise InputError(f"{run} is no completed run with a model: {name} is missing")
+            raise InputError(
+                f"{run} is no completed run with a model: {name} is missing{_instead(run)}"
+            )
     measured = Measured.of_run(run)
     edited = check_card(run) if (run / "README.md").exists() else []
     if edited:
@@ -245,6 +247,14 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
         not_uploaded=not_uploaded,
         gate=lambda location: check_model(location, measured),
     )
+
+
+def _instead(folder: Path) -> str:
+    if (folder / "metrics.json").is_file() and not (folder / "model").exists():
+        return "; a report has no model, publish the run that it is about"
+    if (folder / "config.json").is_file():
+        return f"; this is a model alone, publish its run: {folder.resolve().parent}"
+    return ""
 
 
 def check_provenance(card: Mapping[str, Any], run: Path) -> None:

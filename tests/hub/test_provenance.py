@@ -126,3 +126,13 @@ def test_a_model_by_its_hub_id_is_its_own_base(
         "The model `someone/genres`; calibration and thresholds fitted again on"
     )
     assert metadata.training == {"model": "`someone/genres`, not trained further"}
+
+
+def test_a_report_and_a_model_alone_are_refused_with_what_to_publish_instead(
+    run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=f"a model alone, publish its run: {run.resolve()}$"):
+        stage_run(run / "model", NAME, tmp_path / "staged")
+    shutil.rmtree(run / "model")
+    with pytest.raises(InputError, match="a report has no model, publish the run that it is abo"):
+        stage_run(run, NAME, tmp_path / "staged")
