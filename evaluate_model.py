@@ -90,8 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_labels(label_names(model.config), prepared, args.model)
     check_fields(model, prepared, args.model)
     text_model = TextModel(model, tokenizer, stored_max_length(tokenizer, model.config))
+    metadata = model_metadata(args, text_model)
     sweep = None
     if args.retune:
+        model.config.provenance = metadata.provenance(prepared)
         stored = undo_calibration(model, prepared.labels)
         results, sweep = tune_and_judge(
             text_model,
@@ -111,7 +113,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
     )
     results = replace(results, baselines=baselines)
-    metadata = model_metadata(args, text_model.max_length)
     write_results(args.output_dir, results, prepared, metadata, sweep=sweep)
     if args.onnx:
         write_onnx(text_model, args)
@@ -163,16 +164,23 @@ def check_fields(model: PreTrainedModel, prepared: Prepared, name: str) -> None:
         )
 
 
-def model_metadata(args: argparse.Namespace, max_length: int) -> ModelMetadata:
-    origin = "with calibration and thresholds fitted anew on" if args.retune else "evaluated on"
+def model_metadata(args: argparse.Namespace, text_model: TextModel) -> ModelMetadata:
+    """What the card says about the model: what its config says of where it is from."""
+    stored = getattr(text_model.model.config, "provenance", None) or {}
+    is_folder = Path(args.model).exists()
+    # A path says nothing to another reader of the card, and something about this machine.
+    name = "A model" if is_folder else f"The model `{args.model}`"
+    judged = "calibration and thresholds fitted again on" if args.retune else "judged on"
+    training = {} if is_folder else {"model": f"`{args.model}`, not trained further"}
     return ModelMetadata(
         name=args.output_dir.resolve().name,
         model_id="model" if args.retune or args.onnx else args.model,
-        origin=f"The model `{args.model}`, {origin}",
-        base_model=None if Path(args.model).exists() else args.model,
-        license=None,
-        max_length=max_length,
-        training={"model": f"`{args.model}`, not trained further"},
+        origin=f"{stored.get('origin', name)}; {judged}",
+        base_model=stored.get("base_model") or (None if is_folder else args.model),
+        license=stored.get("license"),
+        max_length=text_model.max_length,
+        training=stored.get("training", training),
+        trained_on=stored.get("trained_on", ""),
     )
 
 

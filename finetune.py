@@ -247,6 +247,15 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
 def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
     project, run, seed, memory = job.project, job.run, job.args.seed, peak_memory_bytes()
+    train = training_metadata(
+        seed_runs,
+        precision=project.precision,
+        world_size=job.args.world_size,
+        probing_seconds=run.load_probe()[1] if project.probe_c else 0.0,
+        memory=memory,
+    )
+    metadata = model_metadata(job.args, project, run.path, job.encoder, train)
+    model.config.provenance = metadata.provenance(job.prepared)
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     results, sweep = tune_and_judge(
         TextModel(model, job.loaded.tokenizer, project.max_length),
@@ -257,9 +266,9 @@ def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> No
         seed=seed,
         model_folder=run.model,
     )
-    probe, probe_seconds = None, 0.0
+    probe = None
     if project.probe_c:
-        head, probe_seconds = run.load_probe()
+        head, _ = run.load_probe()
         length = project.tokens_in_training
         logits = probe_logits(head, job.encoder, job.prepared, max_length=length, seed=seed)
         probe = logits, job.pos_weight
@@ -270,15 +279,7 @@ def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> No
         seed=seed,
         probe=probe,
     )
-    train = training_metadata(
-        seed_runs,
-        precision=project.precision,
-        world_size=job.args.world_size,
-        probing_seconds=probe_seconds,
-        memory=memory,
-    )
     results = replace(results, baselines=baselines, train=train)
-    metadata = model_metadata(job.args, project, run.path, job.encoder, train)
     write_results(run.path, results, job.prepared, metadata, sweep=sweep)
     run.remove_cache()
     print(closing_words(results.metrics(), run.path))

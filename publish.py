@@ -4,7 +4,7 @@ python publish.py runs/demo --repo-id you/movie-genres                  # privat
 python publish.py runs/demo --repo-id you/movie-genres --public --tag v1.0
 python publish.py runs/demo --repo-id you/movie-genres --dry-run        # files, sizes and card
 python publish.py runs/demo --repo-id you/movie-genres --onnx           # ONNX files as well
-python publish.py runs/demo --repo-id you/movie-genres --space you/movie-genres-demo
+python publish.py runs/demo --repo-id you/movie-genres --public --space you/movie-genres-demo
 python publish.py --dataset data/prepared --repo-id you/movie-plots
 
 The token is the one that `hf auth login` stored, or the variable HF_TOKEN. After a failure, the
@@ -14,6 +14,7 @@ same command again sends only what is not on the Hub yet.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from pathlib import Path
 from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.hub.publication import publish_dataset, publish_page, publish_run
-from movie_genres.hub.repository import HubTarget, Repository
+from movie_genres.hub.repository import READER_TOKEN, HubTarget, Repository
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,7 +42,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--onnx", action="store_true", help="add float32 and int8 ONNX files for other runtimes"
     )
-    parser.add_argument("--space", help="you/name: publish the model's demo page there as well")
+    parser.add_argument(
+        "--space",
+        help="you/name: publish the model's demo page there as well; a private model needs the "
+        f"variable {READER_TOKEN}, a token that may read it",
+    )
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     if (args.run is None) == (args.dataset is None):
         raise InputError("name either a run or a --dataset")
@@ -50,8 +55,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.target = HubTarget(args.repo_id, args.public, args.tag)
     args.target.check()
     args.space_target = HubTarget(args.space, args.public) if args.space else None
+    args.reader_token = None if args.public else os.environ.get(READER_TOKEN)
     if args.space_target is not None:
         args.space_target.check()
+        check_model_can_be_read(args)
     if args.onnx:
         # Imported here: it imports torch, which --help should not wait for.
         from movie_genres.hub.onnx_export import check_installed
@@ -60,21 +67,37 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def check_model_can_be_read(args: argparse.Namespace) -> None:
+    if not args.public and not args.reader_token:
+        raise InputError(
+            f"--space: a page cannot read the private model {args.repo_id}; give --public, or set "
+            f"{READER_TOKEN} to a token that may only read it, which becomes the page's secret "
+            "HF_TOKEN"
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.dataset is not None:
         publish_dataset(args.dataset, args.repo_id, connect(args, args.target, "dataset"))
         return 0
-    publish_run(args.run, args.repo_id, connect(args, args.target, "model"), onnx=args.onnx)
-    if args.space_target is not None:
-        print()
-        page = connect(args, args.space_target, "space")
-        publish_page(args.repo_id, args.space, page)
+    repository = connect(args, args.target, "model")
+    if args.space_target is None:
+        publish_run(args.run, args.repo_id, repository, onnx=args.onnx)
+        return 0
+    page = connect(args, args.space_target, "space")
+    publish_run(args.run, args.repo_id, repository, onnx=args.onnx)
+    print()
+    publish_page(args.run / "model", args.repo_id, args.space, page)
     return 0
 
 
 def connect(args: argparse.Namespace, target: HubTarget, kind: str) -> Repository | None:
-    return None if args.dry_run else Repository.connect(target, kind)
+    if args.dry_run:
+        return None
+    return Repository.connect(
+        target, kind, reader_token=args.reader_token if kind == "space" else None
+    )
 
 
 if __name__ == "__main__":

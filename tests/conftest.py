@@ -24,6 +24,7 @@ from loopback_hub import TOKEN, LoopbackHub
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 import prepare_dataset
+from movie_genres.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -179,3 +180,35 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield server
         huggingface_hub.set_client_factory(default_client_factory)
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def check_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The subprocess check without a subprocess: the same code, less ten seconds of imports."""
+
+    from movie_genres.hub.subprocess_check import predict_by_name
+
+    def run_check(
+        request: dict[str, Any], working_directory: Path, environment: dict[str, str]
+    ) -> dict[str, Any] | str:
+        arguments = {key: value for key, value in request.items() if key != "check"}
+        if request["revision"] is not None:  # what was pulled back, as a folder of its name
+            pulled = Path(environment["HF_HUB_CACHE"]).glob("models--*/snapshots/*")
+            folder = working_directory / request["repo_id"]
+            folder.parent.mkdir()
+            folder.symlink_to(next(pulled))
+            arguments["revision"] = None
+        with monkeypatch.context() as patch:
+            patch.chdir(working_directory)
+            patch.setattr(constants, "HF_HUB_OFFLINE", True)
+            try:
+                return predict_by_name(**arguments)
+            except (InputError, KeyError, NameError) as error:
+                return f"{type(error).__name__}: {error}"
+
+    monkeypatch.setattr("movie_genres.hub.gate.run_subprocess_check", run_check)

@@ -1,6 +1,6 @@
 """A Hub on this machine, for the tests: it speaks to the unmodified `huggingface_hub` client.
 
-Models, datasets, private repositories, LFS, commits, refs and tags, all in memory. It knows one
+Models, datasets, private repositories, LFS, commits, branches and tags, all in memory. It knows one
 token, keeps a log of the requests, and makes the faults that a test asks for. Files that are
 stored by LFS come from another host name (localhost), as the real Hub's come from its CDN.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import threading
@@ -45,18 +46,29 @@ class StoredFile:
         return entry
 
 
+Commit = tuple[str, str, dict[str, StoredFile]]
+"""Its hash, its title, and all files as it leaves them."""
+
+
 @dataclass
 class Repo:
     """A repository; its first commit is empty."""
 
     private: bool
-    commits: list[tuple[str, str, dict[str, StoredFile]]] = field(default_factory=list)
+    branches: dict[str, list[Commit]] = field(default_factory=lambda: {"main": []})
     tags: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
-    def commit(self, title: str, files: dict[str, StoredFile]) -> str:
-        oid = hashlib.sha1(f"{title} {len(self.commits)} {sorted(files)}".encode()).hexdigest()
-        self.commits.append((oid, title, files))
-        return oid
+    def commit(self, title: str, files: dict[str, StoredFile], branch: str = "main") -> str:
+        commits = self.branches[branch]
+        salt = f"{title} {branch} {len(commits)} {sorted(files)}"
+        commits.append((hashlib.sha1(salt.encode()).hexdigest(), title, files))
+        return commits[-1][0]
+
+    @property
+    def commits(self) -> list[Commit]:
+        """Of main."""
+        return self.branches["main"]
 
     @property
     def head(self) -> str:
@@ -67,8 +79,10 @@ class Repo:
         return self.commits[-1][2]
 
     def find(self, revision: str) -> tuple[str, dict[str, StoredFile]]:
-        wanted = self.head if revision == "main" else self.tags.get(revision, revision)
-        for oid, _, files in self.commits:
+        if revision in self.branches:
+            revision = self.branches[revision][-1][0]
+        wanted = self.tags.get(revision, revision)
+        for oid, _, files in itertools.chain(*self.branches.values()):
             if oid == wanted:
                 return oid, files
         raise RefusedError(404, "RevisionNotFound", f"no revision {revision}")
@@ -326,10 +340,11 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def refs(self, kind: str, name: str) -> None:
         repo = self.repo(kind, name)
-        main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.head}
+        branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": commits[-1][0]}
+                    for name, commits in repo.branches.items()]  # fmt: skip
         tags = [{"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": oid}
                 for tag, oid in repo.tags.items()]  # fmt: skip
-        self.answer(200, {"branches": [main], "converts": [], "tags": tags})
+        self.answer(200, {"branches": branches, "converts": [], "tags": tags})
 
     def tag(self, kind: str, name: str, revision: str) -> None:
         self.need_token()
@@ -337,6 +352,26 @@ class HubHandler(BaseHTTPRequestHandler):
         if self.json["tag"] in repo.tags:
             raise RefusedError(409, "", "Tag already exists")
         repo.tags[self.json["tag"]] = repo.find(revision)[0]
+        self.answer(200, {})
+
+    def branch(self, kind: str, name: str, branch: str) -> None:
+        self.need_token()
+        branches = self.repo(kind, name).branches
+        if self.command == "POST" and branch in branches:
+            raise RefusedError(409, "", "Reference already exists")
+        if self.command == "DELETE":
+            if branch == "main" or branch not in branches:
+                raise RefusedError(404, "", f"cannot delete the branch {branch}")
+            del branches[branch]
+        else:
+            oids = [oid for oid, *_ in branches["main"]]
+            end = oids.index(self.json["startingPoint"]) + 1
+            branches[branch] = branches["main"][:end]
+        self.answer(200, {})
+
+    def secret(self, name: str) -> None:
+        self.need_token()
+        self.repo("spaces", name).secrets[self.json["key"]] = self.json["value"]
         self.answer(200, {})
 
     def resolve(self, name: str, revision: str, file: str, kind: str | None = None) -> None:
@@ -413,20 +448,23 @@ class HubHandler(BaseHTTPRequestHandler):
     def commit(self, kind: str, name: str, revision: str) -> None:
         self.need_token()
         repo = self.repo(kind, name)
-        files = dict(repo.files)
+        head, present = repo.find(revision)
+        files = dict(present)
         title = ""
         for line in self.body.splitlines():
             operation = json.loads(line)
             value = operation["value"]
             if operation["key"] == "header":
                 title = value["summary"]
+                if value.get("parentCommit", head) != head:
+                    raise RefusedError(412, "", "A commit has happened since. Please refresh.")
             elif operation["key"] == "file":
                 files[value["path"]] = StoredFile(base64.b64decode(value["content"]), False)
             elif operation["key"] == "lfsFile":
                 files[value["path"]] = StoredFile(self.hub.blobs[value["oid"]], True)
             elif operation["key"] == "deletedFile":
                 del files[value["path"]]
-        oid = repo.commit(title, files)
+        oid = repo.commit(title, files, revision)
         self.answer(200, {"success": True, "commitOid": oid, "hookOutput": "",
                           "commitUrl": f"{self.hub.endpoint}/{name}/commit/{oid}"})  # fmt: skip
 
@@ -452,6 +490,8 @@ ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("GET", _API + r"/refs", HubHandler.refs),
     ("GET", _API + r"/commits/(?P<revision>[^/]+)", HubHandler.commits),
     ("POST", _API + r"/tag/(?P<revision>[^/]+)", HubHandler.tag),
+    ("ANY", _API + r"/branch/(?P<branch>[^/]+)", HubHandler.branch),
+    ("POST", r"/api/spaces/(?P<name>[^/]+/[^/]+)/secrets", HubHandler.secret),
     ("POST", _API + r"/preupload/(?P<revision>[^/]+)", HubHandler.preupload),
     ("POST", _API + r"/commit/(?P<revision>[^/]+)", HubHandler.commit),
     ("POST", _WEB + r"\.git/info/lfs/objects/batch", HubHandler.lfs_batch),

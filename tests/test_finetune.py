@@ -37,7 +37,8 @@ def test_a_run_holds_what_the_contract_says(finished_run: Path) -> None:
         "mistakes.md", "model", "predictions.parquet",
     }  # fmt: skip
     assert {path.name for path in (finished_run / "model").iterdir()} == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
+        "config.json", "model.safetensors", "sentence_bert_config.json", "tokenizer.json",
+        "tokenizer_config.json",
     }  # fmt: skip
     assert {path.stem for path in (finished_run / "figures").iterdir()} == {
         "co_confusion", "confusion_matrices", "genre_f1", "precision_recall", "reliability",

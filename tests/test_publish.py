@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from huggingface_hub import constants
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -25,48 +23,18 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import finetune
 import publish
 from movie_genres.command_line import exit_code
+from movie_genres.decisions.scores import compute_scores
 from movie_genres.errors import InputError, PublishError
 from movie_genres.evaluation import card as card_module
 from movie_genres.evaluation.card import TEMPLATE, render_card
 from movie_genres.hub.gate import check_card
 from movie_genres.hub.publication import stage_run
 from movie_genres.hub.repository import HubTarget
-from movie_genres.hub.subprocess_check import predict_by_name
 from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.arguments import parse_finetune_args
 
 NAME = "tester/movie-genres"
-
-
-@pytest.fixture
-def run(finished_run: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished_run, tmp_path / "run"))
-
-
-@pytest.fixture
-def check_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The subprocess check without a subprocess: the same code, less ten seconds of imports."""
-
-    def run_check(
-        request: dict[str, Any], working_directory: Path, environment: dict[str, str]
-    ) -> dict[str, Any] | str:
-        arguments = {key: value for key, value in request.items() if key != "check"}
-        if request["revision"] is not None:  # what was pulled back, as a folder of its name
-            pulled = Path(environment["HF_HUB_CACHE"]).glob("models--*/snapshots/*")
-            folder = working_directory / request["repo_id"]
-            folder.parent.mkdir()
-            folder.symlink_to(next(pulled))
-            arguments["revision"] = None
-        with monkeypatch.context() as patch:
-            patch.chdir(working_directory)
-            patch.setattr(constants, "HF_HUB_OFFLINE", True)
-            try:
-                return predict_by_name(**arguments)
-            except (InputError, KeyError, NameError) as error:
-                return f"{type(error).__name__}: {error}"
-
-    monkeypatch.setattr("movie_genres.hub.gate.run_subprocess_check", run_check)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -222,8 +190,10 @@ def test_only_what_belongs_is_listed_and_uploaded(
 
 
 def test_the_files_for_other_runtimes_and_the_page_go_along(
-    hub: LoopbackHub, check_in_this_process: None, run: Path
+    hub: LoopbackHub, check_in_this_process: None, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SPACE_TOKEN", TOKEN)
+    monkeypatch.setattr("movie_genres.hub.publication.check_page", lambda *arguments: [])
     pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
     pytest.importorskip("onnxscript", reason="requirements-onnx.txt is not installed")
     before = contents(run)
@@ -343,7 +313,7 @@ def damage(name: str) -> Callable[[Path], None]:
         ),
         (
             drop_key("card"),
-            "written by an earlier version, .* evaluate the model with evaluate_mod",
+            "written by an earlier version, .* train it again",
         ),
         (
             drop_key("calibration"),
@@ -436,6 +406,10 @@ def test_a_decision_within_the_tolerance_of_its_threshold_is_a_tie(
     }  # fmt: skip
     row["threshold"] = probability
     edit_json(run / "metrics.json", lambda c: c["per_genre"]["Horror"].update(row))
+    thresholds = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["thresholds"]
+    y_pred = (y_prob >= list(thresholds.values())).astype(int)
+    scores = compute_scores(y_true, y_pred, y_prob)
+    edit_json(run / "metrics.json", lambda c: c["test"]["chosen"].update(scores))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     (run / "README.md").write_text(render_card(metrics), encoding="utf-8")
     assert check_card(run) == []
@@ -455,9 +429,14 @@ def test_a_commit_whose_files_come_back_changed_is_named_and_stays_private_witho
     ) as failure:
         publish.main([str(run), "--repo-id", NAME, "--public", "--tag", "v1.0"])
     repo = hub.model(NAME)
-    assert f"{NAME}/tree/{repo.head} did not pass the check: " in str(failure.value)
-    assert "revert that commit" in str(failure.value)
-    assert repo.private and repo.tags == {}
+    draft = repo.branches["draft"][-1][0]
+    assert f"{NAME}/tree/{draft} did not pass the check: " in str(failure.value)
+    assert "`main` is as it was" in str(failure.value)
+    assert repo.private and repo.tags == {} and len(repo.commits) == 1
+    # The same command again is not hindered by the branch, and leaves none.
+    hub.faults.clear()
+    assert publish.main([str(run), "--repo-id", NAME]) == 0
+    assert set(repo.branches) == {"main"} and len(repo.commits) == 2
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,25 @@ class ModelMetadata:
     license: str | None
     max_length: int
     training: Mapping[str, str]
-    """The card's section on training, a line for each item."""
+    """The card's section on training, a line for each item; empty where nothing is known."""
+    trained_on: str | None = None
+    """Name of the data that it was trained on, empty if unknown; None: of those it is judged on."""
+
+    def provenance(self, prepared: Prepared) -> dict[str, Any]:
+        """What a model's config keeps of this as "provenance", so that a card of the same model,
+        judged or tuned on other data, still says where it is from."""
+        source, training, trained_on = prepared.report["source"], self.training, self.trained_on
+        if trained_on is None:
+            terms = source["license"] or "unknown"
+            data = f"{source['description']}; licence of the texts: {terms}"
+            training, trained_on = {"data": data, **training}, source["name"]
+        return {
+            "origin": f"{self.origin} {source['description']}",
+            "base_model": self.base_model,
+            "license": self.license,
+            "training": dict(training),
+            "trained_on": trained_on,
+        }
 
 
 def write_results(
@@ -138,6 +156,7 @@ def card_inputs(prepared: Prepared, metadata: ModelMetadata) -> dict[str, Any]:
         "license": metadata.license,
         "max_length": metadata.max_length,
         "training": dict(metadata.training),
+        "trained_on": metadata.trained_on,
         "fields": " and ".join(", ".join(part) for part in (names[:-1], names[-1:]) if part),
         "text_form": text_form(prepared.fields),
         "dataset": {

@@ -13,6 +13,8 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
+from movie_genres.markdown import literal
+
 TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 PLOTS_ALONE = "this model, reading the plots only"
 BASELINE_NAMES = {
@@ -91,10 +93,12 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
     if repo_id is not None:
         card |= {"model_name": repo_id.split("/")[-1], "model_id": repo_id}
     per_genre = metrics["per_genre"]
+    data = card.pop("trained_on", None) or "", card["dataset"]["name"]  # older runs: the second
+    cited = [entry for name in data for entry in citations(name, card["base_model"])]
     calibration = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
     return card | {
         "card_data": card_data(metrics, card).to_yaml(),
-        "citations": citations(card["dataset"]["name"], card["base_model"]),
+        "citations": list(dict.fromkeys(cited)),
         "labels": list(per_genre),
         "chosen": metrics["test"]["chosen"],
         "others": other_rows(metrics),
@@ -233,5 +237,5 @@ def template_environment() -> jinja2.Environment:
     )
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["megabytes"] = lambda size: f"{size / 1e6:.1f} MB"
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    environment.filters["literal"] = literal
     return environment

@@ -20,8 +20,9 @@ from movie_genres.decisions.tuning import ThresholdSets, Tuned, tune
 from movie_genres.evaluation.baselines import prior_logits, tfidf_logits
 from movie_genres.evaluation.plots import plot_threshold_sweep
 from movie_genres.evaluation.results import Baseline, Results, judge, judge_baseline
-from movie_genres.files import replace_folder, written_whole
+from movie_genres.files import replace_folder, write_json, written_whole
 from movie_genres.inference.runtimes import predict_logits
+from movie_genres.model.folders import SERVED_LENGTH
 from movie_genres.preparation.loading import Prepared
 
 Logits = tuple[np.ndarray, np.ndarray]
@@ -52,6 +53,7 @@ class TextModel:
         with written_whole(new):
             self.model.save_pretrained(new)
             self.tokenizer.save_pretrained(new)
+            write_json(new / SERVED_LENGTH, {"max_seq_length": self.max_length})
             (new / "model.safetensors").chmod(0o644)
             replace_folder(new, folder)
 

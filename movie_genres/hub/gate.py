@@ -1,13 +1,14 @@
 """The gate: whether a folder that goes to the Hub, or came back from it, is what was measured.
 
-First the files are compared with the run: label list, thresholds, counts, card. Then a fresh
-process loads the model by plain `pipeline`, by `GenreClassifier` and by the card's own code
-(subprocess_check.py), and its probabilities and decisions are compared. Each check returns what
-differs, a sentence for each difference.
+First the files are compared with the run: label list, thresholds, counts, scores, card, ONNX files.
+Then a fresh process loads the model by plain `pipeline`, by `GenreClassifier`, from each ONNX file
+and by the card's own code (subprocess_check.py), and its probabilities and decisions are compared.
+Each check returns what differs, a sentence for each difference.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import tempfile
@@ -21,15 +22,18 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from movie_genres.decisions.scores import confusion_counts
+from movie_genres.decisions.scores import compute_scores, confusion_counts
 from movie_genres.decisions.thresholds import decide
 from movie_genres.errors import InputError, one_line
 from movie_genres.evaluation.card import render_card
+from movie_genres.files import file_sha256
 from movie_genres.hub.subprocess_check import run_subprocess_check
 
 TOLERANCE = 1e-5
 """Largest allowed difference of a probability. A probability that is this near to its threshold
 may be decided either way."""
+ONNX_TOLERANCE = 1e-4
+"""As `TOLERANCE`, for the float32 ONNX file: its kernels only round differently."""
 CHECKED_FILMS = 200
 """Spread evenly over the test split; a few seconds for a small model on a CPU."""
 
@@ -77,7 +81,7 @@ class Measured:
         if "card" not in metrics:
             raise InputError(
                 f"{run / 'metrics.json'} was written by an earlier version, without what the card "
-                "is rendered from; train again, or evaluate the model with evaluate_model.py"
+                "is rendered from; train it again"
             )
         path = run / "predictions.parquet"
         try:
@@ -107,7 +111,12 @@ class Measured:
 
 def check_model(location: Location, measured: Measured) -> list[str]:
     """Compare a model's files and what it predicts with what was measured."""
-    found = check_files(location.folder, measured) or check_card(location.folder, location.repo_id)
+    onnx = _read_json(location.folder / "metrics.json").get("onnx") or {}
+    found = (
+        check_files(location.folder, measured)
+        or check_card(location.folder, location.repo_id)
+        or check_onnx_files(location.folder, onnx)
+    )
     if found:
         return found
     with tempfile.TemporaryDirectory() as scratch:
@@ -117,10 +126,12 @@ def check_model(location: Location, measured: Measured) -> list[str]:
         request = {
             "check": "model", "repo_id": location.repo_id, "revision": location.commit,
             "snippet": str(snippet),
-            "texts": [measured.texts[row] for row in measured.checked_rows],
+            "texts": [measured.texts[row] for row in measured.checked_rows], "onnx": list(onnx),
         }  # fmt: skip
         answers = run_subprocess_check(request, location.working_directory, location.environment)
-    return [answers] if isinstance(answers, str) else check_answers(answers, measured)
+    if isinstance(answers, str):
+        return [answers]
+    return check_answers(answers, measured) + _check_onnx_answers(answers, measured, onnx)
 
 
 def check_dataset(location: Location, counts: Mapping[str, int]) -> list[str]:
@@ -161,6 +172,56 @@ def check_files(folder: Path, measured: Measured) -> list[str]:
                     f"{cell} of {name} is {row[cell]} in metrics.json, {count} by "
                     "predictions.parquet"
                 )
+    films = measured.metrics["card"]["dataset"]["splits"]["test"]
+    if films != len(measured.texts):
+        found.append(
+            f"the test split has {films} films in metrics.json, {len(measured.texts)} in "
+            "predictions.parquet"
+        )
+    limit = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    if limit != measured.metrics["card"]["max_length"]:
+        found.append(
+            f"{measured.metrics['card']['max_length']} tokens are read by metrics.json, {limit} by "
+            "sentence_bert_config.json"
+        )
+    scores = compute_scores(measured.y_true, y_pred, measured.y_prob)
+    return found + [
+        f"{name} is {value} in metrics.json, {scores[name]} by predictions.parquet"
+        for name, value in measured.metrics["test"]["chosen"].items()
+        if name in scores and not np.isclose(value, scores[name], atol=TOLERANCE, rtol=0)
+    ]
+
+
+def check_onnx_files(folder: Path, onnx: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Compare the files in onnx/ with those whose scores are in metrics.json.
+
+    Args:
+        onnx: As `onnx_export.add_onnx` returns it.
+
+    Raises:
+        InputError: If there are such files, but nothing to run them with.
+    """
+    measured = {row["file"]: row.get("sha256") for row in onnx.values()}
+    present = {f"onnx/{path.name}": path for path in sorted((folder / "onnx").glob("*.onnx"))}
+    remedy = "; --onnx exports the model again"
+    found = [
+        f"metrics.json has no scores of {name}{remedy}, or remove the file"
+        for name in present.keys() - measured.keys()
+    ]
+    found += [
+        f"{name}, whose scores are in metrics.json, is missing{remedy}"
+        for name in measured.keys() - present.keys()
+    ]
+    found += [
+        f"{name} is not the file whose scores are in metrics.json{remedy}"
+        for name, path in present.items()
+        if name in measured and file_sha256(path) != measured[name]
+    ]
+    if present and not found and importlib.util.find_spec("onnxruntime") is None:
+        raise InputError(
+            "the files in onnx/ cannot be checked without onnxruntime: python -m pip install -r "
+            "requirements-onnx.txt"
+        )
     return found
 
 
@@ -218,7 +279,34 @@ def check_answers(answers: Mapping[str, Any], measured: Measured) -> list[str]:
             found.append(
                 f"{changed.sum()} of {changed.size} decisions by {way} differ from those measured"
             )
+    if not answers["same_tokens"]:
+        found.append("tokenizer.json by itself gives other tokens than the model's tokenizer")
     return found + _check_snippet(answers, measured)
+
+
+def _check_onnx_answers(
+    answers: Mapping[str, Any], measured: Measured, onnx: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Compare what each ONNX file and the card's code for it predicted with what was measured.
+
+    In int8 a probability depends on the other texts of its batch, and here the batches are others
+    than those of the whole test split: up to twice the difference measured there is allowed.
+    """
+    expected, found = measured.y_prob[measured.checked_rows], []
+    for precision, row in onnx.items():
+        allowed = ONNX_TOLERANCE if precision == "float32" else 2 * row["largest_difference"]
+        y_prob = _columns(answers["onnx"][precision], measured.labels)
+        difference = float(np.abs(y_prob - expected).max())
+        if not difference <= allowed:
+            found.append(
+                f"probabilities by {row['file']} differ from predictions.parquet by up to "
+                f"{difference:.2g}"
+            )
+    if printed := answers["snippet_onnx_scores"]:
+        film, scores = (_columns([row], measured.labels) for row in (answers["film"], printed))
+        if not np.abs(film - scores).max() <= ONNX_TOLERANCE:
+            found.append("the card's code for ONNX Runtime predicts other probabilities")
+    return found
 
 
 def _check_snippet(answers: Mapping[str, Any], measured: Measured) -> list[str]:

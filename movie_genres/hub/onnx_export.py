@@ -26,7 +26,8 @@ from movie_genres.decisions.stored import Decisions
 from movie_genres.errors import InputError, one_line
 from movie_genres.evaluation.card import render_card
 from movie_genres.evaluation.predictions import Predictions
-from movie_genres.files import replace_folder, write_json
+from movie_genres.files import file_sha256, replace_folder, write_json
+from movie_genres.hub.gate import ONNX_TOLERANCE
 from movie_genres.inference.runtimes import (
     ONNX_FILES,
     ONNX_REQUIREMENTS,
@@ -34,9 +35,6 @@ from movie_genres.inference.runtimes import (
     compute_logits,
 )
 from movie_genres.model.folders import stored_max_length
-
-TOLERANCE = 1e-4
-"""Largest difference of a probability by the float32 file: its kernels only round differently."""
 
 
 def check_installed() -> None:
@@ -66,7 +64,7 @@ def add_onnx(
         report_folder: Has metrics.json; it may be the same folder.
 
     Returns:
-        By precision: file, bytes, largest_difference (of a probability), changed_decisions,
+        By precision: file, bytes, sha256, largest_difference (of a probability), changed_decisions,
         test (the scores). metrics.json keeps it as "onnx".
 
     Raises:
@@ -83,6 +81,7 @@ def add_onnx(
             precision: {
                 "file": f"onnx/{name}",
                 "bytes": (new / name).stat().st_size,
+                "sha256": file_sha256(new / name),
                 **_measure(
                     OnnxRuntime(new / name, precision), tokenizer, model.config, predictions
                 ),
@@ -90,7 +89,7 @@ def add_onnx(
             for precision, name in ONNX_FILES.items()
         }
         difference = found["float32"]["largest_difference"]
-        if not difference <= TOLERANCE:  # NaN is a difference
+        if not difference <= ONNX_TOLERANCE:  # NaN is a difference
             raise InputError(
                 f"probabilities by the ONNX export of this {model.config.model_type} model differ "
                 f"by up to {difference:.2g} from PyTorch's; run without --onnx"

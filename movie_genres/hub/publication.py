@@ -1,33 +1,42 @@
-"""A run, a prepared dataset or the demo page -> the Hub: gate, one commit, pull back, gate again.
+"""A run, a prepared dataset or the demo page -> the Hub: gate, draft, pull back, gate again, main.
 
 A copy of the files that belong in the repository is staged. The gate checks that copy and the
-upload sends it, so what was checked is what is published. The run itself is only read. A commit is
-tagged, and a repository made public, after the last check.
+upload sends it, so what was checked is what is published. The run itself is only read. The commit
+goes to a branch first; `main` gets it, a tag marks it and the repository is opened after the last
+check.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from movie_genres.errors import InputError, PublishError
 from movie_genres.evaluation.card import render_card
-from movie_genres.files import file_sha256
+from movie_genres.files import file_sha256, write_json
 from movie_genres.hub.gate import Location, Measured, check_card, check_dataset, check_model
-from movie_genres.hub.repository import Repository, belongs
-from movie_genres.hub.space import SPACE_FILES, stage_space
+from movie_genres.hub.repository import DRAFT, Repository, belongs
+from movie_genres.hub.space import SPACE_FILES, check_page, stage_space
 
 MODEL_FILES = (
     "README.md", "metrics.json", "figures/*.png",
     "config.json", "*.safetensors", "*.safetensors.index.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "vocab.txt", "merges.txt", "*.model",  # SentencePiece
-    "onnx/*.onnx",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model",
+    "sentence_bert_config.json", "onnx/*.onnx",
 )  # fmt: skip
+_SLOW_TOKENIZER_FILES = (
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",  # SentencePiece
+)
+"""Not read where there is a tokenizer.json, so nothing would check them beside one."""
 DATASET_FILES = (
     "README.md",
     "labels.json",
@@ -55,6 +64,8 @@ class Staged:
     """Files of the source that do not match them."""
     gate: Callable[[Location], list[str]]
     """Returns what differs from the source, a sentence for each difference."""
+    model_id: str | None = None
+    """Of a space: the model that it loads from the Hub."""
 
     @property
     def folder(self) -> Path:
@@ -103,8 +114,13 @@ def publish_dataset(folder: Path, repo_id: str, repository: Repository | None) -
         _publish(stage_dataset(folder, repo_id, Path(scratch)), repository)
 
 
-def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> None:
-    """Publish the demo page of a model on the Hub as a Space; otherwise as `publish_run`."""
+def publish_page(model: Path, model_id: str, repo_id: str, repository: Repository | None) -> None:
+    """Publish the demo page of a model on the Hub as a Space; otherwise as `publish_run`.
+
+    Args:
+        model: Folder of the model, by which the page is checked.
+        model_id: The model's name on the Hub.
+    """
     with tempfile.TemporaryDirectory(prefix="publish-") as scratch:
         staged = Staged(
             kind="space",
@@ -113,7 +129,8 @@ def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> 
             parent=Path(scratch),
             patterns=SPACE_FILES,
             not_uploaded=[],
-            gate=lambda location: [],
+            gate=lambda location: check_page(location.folder, model, model_id),
+            model_id=model_id,
         )
         stage_space(model_id, staged.folder)
         _publish(staged, repository)
@@ -121,17 +138,19 @@ def publish_page(model_id: str, repo_id: str, repository: Repository | None) -> 
 
 def _publish(staged: Staged, repository: Repository | None) -> None:
     print_files(staged)
-    if staged.kind != "space":
-        print("checking the files, and what a fresh process loads from them", flush=True)
+    print("checking the files, and what a fresh process loads from them", flush=True)
     staged.check()
     if repository is None:
         print(f"\n{(staged.folder / 'README.md').read_text(encoding='utf-8')}")
         print("dry run: nothing was sent")
         return
     repository.create()
-    commit = repository.commit(staged.folder, staged.patterns)
-    print(f"uploaded as commit {commit}; checking what is pulled back from it", flush=True)
-    check_published(repository, staged, commit)
+    if staged.model_id is not None:
+        repository.give_reader_token(staged.model_id)
+    draft, base = repository.draft(staged.folder, staged.patterns)
+    print(f"uploaded as commit {draft}; checking what is pulled back from it", flush=True)
+    check_published(repository, staged, draft)
+    commit = repository.merge(draft, base, staged.folder, staged.patterns)
     repository.release(commit)
     print(f"published: {repository.address(commit)}")
 
@@ -152,7 +171,7 @@ def check_published(repository: Repository, staged: Staged, commit: str) -> None
     """Pull a commit into an empty cache and compare it with what was sent and measured.
 
     Raises:
-        PublishError: If they differ; the message names the commit to revert.
+        PublishError: If they differ.
     """
     with tempfile.TemporaryDirectory(prefix="pulled-") as scratch:
         cache, elsewhere = Path(scratch) / "cache", Path(scratch) / "elsewhere"
@@ -174,8 +193,8 @@ def check_published(repository: Repository, staged: Staged, commit: str) -> None
             found = staged.gate(location)
     if found:
         raise PublishError(
-            f"{repository.address(commit)} did not pass the check: {_listed(found)}; revert that "
-            "commit, or publish again"
+            f"{repository.address(commit)} did not pass the check: {_listed(found)}; `main` is as "
+            f"it was, and the same command again replaces the branch `{DRAFT}` with this commit"
         )
 
 
@@ -196,7 +215,9 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
     """
     for name in ("model/config.json", "metrics.json", "predictions.parquet"):
         if not (run / name).is_file():
-            raise InputError(f"{run} is no completed run with a model: {name} is missing")
+            raise InputError(
+                f"{run} is no completed run with a model: {name} is missing{_instead(run)}"
+            )
     measured = Measured.of_run(run)
     edited = check_card(run) if (run / "README.md").exists() else []
     if edited:
@@ -204,11 +225,16 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
             f"{run} is not published: {edited[0]}; remove README.md, and the card is rendered from "
             "metrics.json"
         )
+    check_provenance(measured.metrics["card"], run)
     sources = _files_in(run / "model") | {"metrics.json": run / "metrics.json"}
     sources |= {f"figures/{name}": path for name, path in _files_in(run / "figures").items()}
     folder = parent / repo_id
-    not_uploaded = _copy(sources, MODEL_FILES, folder)
+    unread = _SLOW_TOKENIZER_FILES if "tokenizer.json" in sources else ()
+    not_uploaded = _copy(sources, [p for p in MODEL_FILES if p not in unread], folder)
     metrics = measured.metrics
+    limit = folder / "sentence_bert_config.json"
+    if not limit.exists():  # in a run of an earlier version
+        write_json(limit, {"max_seq_length": metrics["card"]["max_length"]})
     if onnx:
         metrics = metrics | {"onnx": _add_onnx(folder, run)}
     (folder / "README.md").write_text(render_card(metrics, repo_id), encoding="utf-8")
@@ -221,6 +247,28 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
         not_uploaded=not_uploaded,
         gate=lambda location: check_model(location, measured),
     )
+
+
+def _instead(folder: Path) -> str:
+    if (folder / "metrics.json").is_file() and not (folder / "model").exists():
+        return "; a report has no model, publish the run that it is about"
+    if (folder / "config.json").is_file():
+        return f"; this is a model alone, publish its run: {folder.resolve().parent}"
+    return ""
+
+
+def check_provenance(card: Mapping[str, Any], run: Path) -> None:
+    """Refuse a model of which nothing is known: its card would name no training, base or licence.
+
+    Raises:
+        InputError: If so.
+    """
+    # Earlier versions of evaluate_model.py wrote only the model's path, as "model".
+    if set(card["training"]) <= {"model"} and card["base_model"] is None:
+        raise InputError(
+            f"{run} is not published: nothing says how its model was trained (its config.json has "
+            "no `provenance`); publish the run that trained it, or train it again"
+        )
 
 
 def _add_onnx(folder: Path, run: Path) -> dict[str, Any]:
@@ -263,7 +311,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
     }
 
 
-def _copy(sources: Mapping[str, Path], patterns: tuple[str, ...], folder: Path) -> list[str]:
+def _copy(sources: Mapping[str, Path], patterns: Sequence[str], folder: Path) -> list[str]:
     """Copy the files that match one of the patterns; return the names of the others."""
     for name, path in sources.items():
         if belongs(name, patterns):

@@ -1,47 +1,34 @@
 """One repository on the Hub, through `huggingface_hub`: create, commit, pull back, tag, open.
 
-A busy Hub or a broken connection is tried again after a printed wait; what fails for good ends in
-one line. The Hub's client (2.4) does so itself when it uploads, lists or resumes the download of
-files, but not when it signs in, creates, commits, tags or checks a card. It has no timeout, and
-waits as long as a server asks. This module adds the rest.
 Every step can be repeated: a second commit of the same files sends none of them again.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
-    get_session,
+    RepoFile,
     get_token,
-    set_client_factory,
 )
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from huggingface_hub.utils import (
-    disable_progress_bars,
-    parse_ratelimit_headers,
-    validate_repo_id,
-)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 from movie_genres.errors import InputError, PublishError, one_line
+from movie_genres.hub.client import Attempts, use_bounded_client
 
-WAITS = (2.0, 8.0, 20.0)
-"""Seconds before each new attempt of a step: half a minute in all, for a server to restart. Where
-the client itself repeats a request five times (23 s), all attempts wait two minutes in all."""
-LONGEST_WAIT = 300.0
-"""Seconds, the Hub's window for counting requests. If it asks for more, publishing ends."""
-_TIMEOUT = httpx2.Timeout(90.0, connect=10.0)
-"""Seconds. A large commit is answered late; a connection is made at once."""
+READER_TOKEN = "SPACE_TOKEN"
+"""Variable with the token by which a space may read its private model."""
+DRAFT = "draft"
+"""Branch that a commit is checked on. Everyone who loads the repository by its name gets `main`."""
 
 T = TypeVar("T")
 
@@ -74,13 +61,18 @@ class Repository:
     target: HubTarget
     kind: str
     """model, dataset or space"""
+    reader_token: str | None = field(default=None, repr=False)
+    """With which a space reads its model, if that is private."""
 
     @classmethod
-    def connect(cls, target: HubTarget, kind: str, token: str | None = None) -> Repository:
+    def connect(
+        cls, target: HubTarget, kind: str, token: str | None = None, reader_token: str | None = None
+    ) -> Repository:
         """Sign in; this changes nothing on the Hub.
 
         Args:
             token: Instead of the one that `hf auth login` stored or HF_TOKEN holds.
+            reader_token: With which a space is to read its model, if that is private.
 
         Raises:
             InputError: If there is no token, or the Hub refuses it.
@@ -92,12 +84,14 @@ class Repository:
             raise InputError("no token for the Hub: run `hf auth login`, or set HF_TOKEN")
         if not sys.stderr.isatty():
             disable_progress_bars()
-        hooks = get_session().event_hooks | {"response": [_refuse_long_wait]}
-        set_client_factory(
-            lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=_TIMEOUT)
-        )
-        repository = cls(HfApi(token=token), target, kind)
+        use_bounded_client()
+        repository = cls(HfApi(token=token), target, kind, reader_token)
         repository._retry("signing in", repository.api.whoami)
+        if reader_token is not None:
+            repository._retry(
+                f"signing in by {READER_TOKEN}",
+                lambda: repository.api.whoami(token=reader_token),
+            )
         return repository
 
     def address(self, commit: str) -> str:
@@ -137,11 +131,35 @@ class Repository:
         if tag is not None and self._tagged() not in (None, info.sha):
             raise InputError(f"{name} has a tag {tag} already; name another with --tag")
 
+    def give_reader_token(self, model_id: str) -> None:
+        """Make `reader_token` the secret HF_TOKEN of a space, whose library reads its model by it.
+
+        Raises:
+            InputError, PublishError: If the token may not read the model.
+        """
+        name, token = self.target.repo_id, self.reader_token
+        if token is None:
+            return
+
+        def read() -> None:
+            try:
+                self.api.model_info(model_id, token=token)
+            except HfHubHTTPError as error:
+                if error.response.status_code in (401, 403, 404):
+                    raise InputError(f"{READER_TOKEN} holds a token that may not read it") from None
+                raise
+
+        self._retry(f"reading {model_id} as the page will", read)
+        self._retry(
+            f"setting the secret HF_TOKEN of {name}",
+            lambda: self.api.add_space_secret(name, "HF_TOKEN", token),
+        )
+
     def _info(self) -> Any:
         name = self.target.repo_id
         return self._retry(
             f"looking up {name}",
-            lambda: self.api.repo_info(name, repo_type=self.kind, timeout=_TIMEOUT.read),
+            lambda: self.api.repo_info(name, repo_type=self.kind),
         )
 
     def _tagged(self) -> str | None:
@@ -152,14 +170,79 @@ class Repository:
         )
         return next((t.target_commit for t in refs.tags if t.name == self.target.tag), None)
 
-    def commit(self, folder: Path, patterns: Sequence[str]) -> str:
-        """Upload a folder in one commit; no commit if the repository has these files already.
+    def draft(self, folder: Path, patterns: Sequence[str]) -> tuple[str, str]:
+        """Commit a folder to a new branch `DRAFT`, which starts where `main` is.
+
+        Args:
+            folder, patterns: As for `commit`.
+
+        Returns:
+            The commit, and the one that `main` is at.
+        """
+        name, kind = self.target.repo_id, self.kind
+        base = self._info().sha
+
+        def start() -> None:
+            self._remove_draft()  # of a command that was interrupted
+            self.api.create_branch(name, branch=DRAFT, revision=base, repo_type=kind, exist_ok=True)
+
+        self._retry(f"starting the branch {DRAFT}", start)
+        return self.commit(folder, patterns, branch=DRAFT), base
+
+    def merge(self, draft: str, base: str, folder: Path, patterns: Sequence[str]) -> str:
+        """Commit to `main` what was committed to the branch `DRAFT`, and remove the branch.
+
+        The Hub has no merge of branches. Large files are on the Hub already, so little is sent.
+
+        Args:
+            draft, base: What `draft` returned for the same folder and patterns.
+
+        Returns:
+            The commit on `main`.
+
+        Raises:
+            PublishError: If `main` is not at `base` any more.
+        """
+        commit = self.commit(folder, patterns, parent=base)
+        if self._contents(commit) != self._contents(draft):
+            raise PublishError(
+                f"{self.address(commit)} differs from the checked commit {draft}; revert it"
+            )
+        self._retry(f"removing the branch {DRAFT}", self._remove_draft)
+        return commit
+
+    def _remove_draft(self) -> None:
+        try:
+            self.api.delete_branch(self.target.repo_id, branch=DRAFT, repo_type=self.kind)
+        except HfHubHTTPError as error:
+            if error.response.status_code != 404:  # there is none
+                raise
+
+    def _contents(self, commit: str) -> dict[str, str]:
+        """By path: the hash of each file of a commit."""
+        entries = self._retry(
+            f"listing {self.target.repo_id}",
+            lambda: list(
+                self.api.list_repo_tree(
+                    self.target.repo_id, recursive=True, revision=commit, repo_type=self.kind
+                )
+            ),
+        )
+        files = [entry for entry in entries if isinstance(entry, RepoFile)]
+        return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
+
+    def commit(
+        self, folder: Path, patterns: Sequence[str], *, branch: str = "main",
+        parent: str | None = None,
+    ) -> str:  # fmt: skip
+        """Upload a folder in one commit; no commit if the branch has these files already.
 
         Args:
             folder: All of its files are uploaded.
             patterns: What a repository of this kind consists of. Files in the repository that
                 match a pattern but are not in the folder are from an earlier version: they are
                 deleted. Other files stay.
+            parent: The commit that the branch must be at; None: any.
 
         Returns:
             The commit, 40 hexadecimal digits.
@@ -172,14 +255,15 @@ class Repository:
         }
 
         def attempt() -> str:
-            present = api.list_repo_files(name, repo_type=kind)
+            present = api.list_repo_files(name, repo_type=kind, revision=branch)
             stale = [path for path in present if path not in files and belongs(path, patterns)]
             operations = [CommitOperationDelete(path) for path in stale] + [
                 CommitOperationAdd(path_in_repo, path) for path_in_repo, path in files.items()
             ]
             return api.create_commit(
-                name, operations, repo_type=kind, commit_message=f"Publish the {kind}"
-            ).oid
+                name, operations, repo_type=kind, revision=branch, parent_commit=parent,
+                commit_message=f"Publish the {kind}",
+            ).oid  # fmt: skip
 
         return self._retry(f"uploading to {name}", attempt)
 
@@ -223,67 +307,8 @@ class Repository:
             )
 
     def _retry(self, step: str, action: Callable[[], T]) -> T:
-        """Do one step; again after each of `WAITS`, or the longer wait that the Hub asks for, while
-        it is busy or out of reach.
-
-        Raises:
-            InputError: If the Hub refuses the token, its rights or the card.
-            PublishError: If the last attempt fails, or the Hub asks for a wait of more than
-                `LONGEST_WAIT`.
-        """
-        for attempt, wait in enumerate((*WAITS, None), start=1):
-            try:
-                return action()
-            except ValueError as error:  # raised by the client for a card that the Hub refuses
-                raise InputError(f"{step}: {self._without_token(error)}") from None
-            except (
-                HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError
-            ) as error:  # fmt: skip
-                reason, requested = self._temporary_failure(step, error)
-            if wait is None:
-                raise PublishError(
-                    f"{step}: {reason}; run the same command again, only what is missing is sent"
-                )
-            seconds = max(wait, requested)
-            print(
-                f"{step}: {reason}; trying again in {seconds:.0f} s ({attempt} of {len(WAITS)})",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
-            time.sleep(seconds)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _temporary_failure(self, step: str, error: Exception) -> tuple[str, float]:
-        """Reason and requested wait of a failure that may pass; any other is raised in one line."""
-        if type(error) in (RuntimeError, LocalEntryNotFoundError):
-            # The client wraps what ends the upload of a large file in the first, and what ends a
-            # download in the second. The Xet uploader raises the first for a broken connection.
-            cause = error.__cause__ or error
-        else:
-            cause = error
-        if isinstance(cause, PublishError):
-            raise PublishError(f"{step}: {cause}") from None
-        if not isinstance(cause, HfHubHTTPError):
-            return f"no answer ({self._without_token(cause) or type(cause).__name__})", 0.0
-        if cause.response.status_code != 429 and cause.response.status_code < 500:
-            raise self._refusal(step, cause) from None
-        return _status(cause.response), _requested_wait(cause.response)
-
-    def _refusal(self, step: str, error: HfHubHTTPError) -> InputError | PublishError:
-        status = error.response.status_code
-        if status == 401:
-            return InputError(
-                f"{step}: the Hub refuses the token (401); run `hf auth login`, or set HF_TOKEN"
-            )
-        if status == 403:
-            return InputError(
-                f"{step}: the token does not allow this (403); use a token that may write to "
-                f"{self.target.repo_id}, or name another repository"
-            )
-        return PublishError(f"{step}: {self._without_token(error)}")
-
-    def _without_token(self, error: BaseException) -> str:
-        """A library's message in one line. It may quote a server that repeats what it was sent."""
-        return one_line(str(error).replace(str(self.api.token), "(the token)"))
+        attempts = Attempts(self.target.repo_id, [str(self.api.token), self.reader_token])
+        return attempts.run(step, action)
 
 
 def belongs(path: str, patterns: Sequence[str]) -> bool:
@@ -296,23 +321,3 @@ def belongs(path: str, patterns: Sequence[str]) -> bool:
         len(wanted) == len(parts) and all(map(fnmatch, parts, wanted))
         for wanted in (pattern.split("/") for pattern in patterns)
     )
-
-
-def _refuse_long_wait(response: httpx2.Response) -> None:
-    """Raise `PublishError` where the client would wait for as long as the server asks."""
-    wait = _requested_wait(response)
-    if (response.status_code == 429 or response.status_code >= 500) and wait > LONGEST_WAIT:
-        raise PublishError(f"{_status(response)}; run the same command again in {wait:.0f} s")
-
-
-def _requested_wait(response: httpx2.Response) -> float:
-    """Seconds that a server asks to wait: until its limit of requests is reset, or Retry-After."""
-    limit = parse_ratelimit_headers(response.headers)
-    if limit is not None and limit.remaining == 0:
-        return float(limit.reset_in_seconds)
-    seconds = response.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdigit() else 0.0  # a date is ignored, as by the client
-
-
-def _status(response: httpx2.Response) -> str:
-    return f"{response.url.host} answers {response.status_code} {response.reason_phrase}"

@@ -8,6 +8,7 @@ transformers takes longer than checking a dataset.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -17,6 +18,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from movie_genres.hub.client import use_bounded_client
 
 
 def run_subprocess_check(
@@ -52,6 +55,7 @@ def run_subprocess_check(
 
 def main() -> None:
     """`sys.argv`: the request's file, the answer's file."""
+    use_bounded_client()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     checks: dict[str, Callable[..., Any]] = {"model": predict_by_name, "dataset": count_rows}
     answer = checks[request.pop("check")](**request)
@@ -59,7 +63,7 @@ def main() -> None:
 
 
 def predict_by_name(
-    repo_id: str, revision: str | None, texts: list[str], snippet: str
+    repo_id: str, revision: str | None, texts: list[str], snippet: str, onnx: list[str]
 ) -> dict[str, Any]:
     """Load a model in every way that its card names, and predict.
 
@@ -67,12 +71,15 @@ def predict_by_name(
         repo_id: Path of a folder, or Hub id.
         revision: The commit; None for a folder.
         texts: As the column `text` has them.
-        snippet: File with the code of the card, which defines `film`, `scores` and `genres`.
+        snippet: File with the code of the card, which defines `film`, `scores` and `genres`, and
+            `onnx_scores` where there are ONNX files.
+        onnx: Precisions of the ONNX files.
 
     Returns:
-        Probabilities by genre of each text ("pipeline", "classifier"); the thresholds; and for the
-        film of the snippet the probabilities by the classifier ("film") and what the snippet
-        printed ("snippet_scores", "snippet_genres").
+        Probabilities by genre of each text ("pipeline", "classifier", "onnx" by precision); whether
+        tokenizer.json by itself gives the tokenizer's tokens ("same_tokens"); the thresholds; and
+        for the film of the snippet the probabilities by the classifier ("film") and what the
+        snippet printed ("snippet_scores", "snippet_onnx_scores", "snippet_genres").
     """
     from huggingface_hub import snapshot_download
     from transformers import pipeline
@@ -84,19 +91,47 @@ def predict_by_name(
     plain: Any = pipeline(
         "text-classification", model=repo_id, revision=revision, top_k=None, truncation=True
     )
-    printed = runpy.run_path(snippet)
     labels = classifier.decisions.labels
+
+    def by_name(y_prob: Any) -> list[dict[str, float]]:
+        return [dict(zip(labels, row, strict=True)) for row in y_prob.tolist()]
+
+    exported = {}
+    for precision in onnx:
+        runtime = GenreClassifier.from_pretrained(folder, onnx=True, precision=precision)
+        exported[precision] = by_name(runtime.probabilities(texts))
+    # The card's code names no revision, and its name is not yet that of the commit to check.
+    with tempfile.TemporaryDirectory() as scratch:
+        link = Path(scratch) / repo_id
+        link.parent.mkdir(parents=True)
+        link.symlink_to(Path(folder).resolve())
+        with contextlib.chdir(scratch):
+            printed = runpy.run_path(snippet)
     film = classifier.probabilities([printed["film"]])[0].tolist()
     return {
         "pipeline": [{s["label"]: s["score"] for s in scores} for scores in plain(texts)],
-        "classifier": [
-            dict(zip(labels, row, strict=True)) for row in classifier.probabilities(texts).tolist()
-        ],
+        "classifier": by_name(classifier.probabilities(texts)),
+        "onnx": exported,
+        "same_tokens": _same_tokens(Path(folder) / "tokenizer.json", classifier.tokenizer, texts),
         "thresholds": plain.model.config.thresholds,
         "film": dict(zip(labels, film, strict=True)),
         "snippet_scores": {s["label"]: s["score"] for s in printed["scores"]},
+        "snippet_onnx_scores": printed.get("onnx_scores"),
         "snippet_genres": printed["genres"],
     }
+
+
+def _same_tokens(path: Path, tokenizer: Any, texts: list[str]) -> bool:
+    """Whether tokenizer.json, all that other runtimes read, gives a tokenizer's tokens."""
+    from tokenizers import Tokenizer
+
+    if not path.is_file():
+        return True
+    alone = Tokenizer.from_file(str(path))
+    alone.no_truncation()
+    alone.no_padding()
+    ids = [encoding.ids for encoding in alone.encode_batch(texts)]
+    return bool(ids == tokenizer(texts)["input_ids"])
 
 
 def count_rows(repo_id: str, revision: str | None) -> dict[str, int]:

@@ -16,6 +16,8 @@ from movie_genres.model.devices import default_device
 if TYPE_CHECKING:  # the Auto classes import what a model needs when it is loaded
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+SERVED_LENGTH = "sentence_bert_config.json"
+"""By which Text Embeddings Inference truncates; without it, at the encoder's last position."""
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError,
     StrictDataclassError,

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
+from movie_genres.markdown import literal
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.notes import films_and_splits, suspicions
 from movie_genres.preparation.report import MAX_LENGTH
@@ -59,7 +60,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
     plots = "" if fields.is_title_and_plot else "`plot` is the plot alone; "
     sections = [
         f"---\n{_front_matter(report)}\n---",
-        f"# Movie plots and genres: {source['name']}",
+        f"# Movie plots and genres: {literal(source['name'])}",
         f"Source: {source['description']}. SHA-256 of the file: `{source['sha256']}`.\n"
         f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
         f"{report['read']:,} rows were read, {report['kept']:,} kept "
@@ -68,7 +69,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         "with its row number and reason.",
         f"`text` is composed of {named}, cleaned; {plots}`labels` is multi-hot in the order of "
         f"`labels.json`. {films_and_splits(report)}",
-        "\n".join(["## Worth knowing", "", *(f"- {line}" for line in suspicions(report))])
+        "\n".join(["## Worth knowing", "", *(f"- {literal(line)}" for line in suspicions(report))])
         if suspicions(report)
         else "",
         "## Genres",
@@ -114,7 +115,7 @@ def _front_matter(report: Mapping[str, Any]) -> str:
 
 
 def _sources(report: Mapping[str, Any]) -> list[str]:
-    read = [f"- {line}" for line in columns_read(report)]
+    read = [f"- {literal(line)}" for line in columns_read(report)]
     if len(report["sources"]) == 1:
         return ["## Columns", "\n".join(read)]
     across = report["duplicates"]["groups_across_sources"]
@@ -159,7 +160,9 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
         + ".",
         "![Tokens per text](figures/token_lengths.png)",
         "How often a field names one of its film's own genres: "
-        + ", ".join(f"{name} {share:.1%}" for name, share in report["genre_named_in"].items())
+        + ", ".join(
+            f"{literal(name)} {share:.1%}" for name, share in report["genre_named_in"].items()
+        )
         + ".",
         _table(["cleaning rule", "texts changed"], [list(i) for i in report["cleaning"].items()])
         if report["cleaning"]
@@ -178,7 +181,9 @@ def _rejected(report: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(title: str, counts: Mapping[str, int]) -> str:
-    return f"{title}: {', '.join(f'{n} ({c})' for n, c in counts.items())}." if counts else ""
+    return (
+        f"{title}: {', '.join(f'{literal(n)} ({c})' for n, c in counts.items())}." if counts else ""
+    )
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
@@ -188,7 +193,7 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    return f"{value:,}" if isinstance(value, int) else literal(value)
 
 
 def _plot_bars(counts: Mapping[str, int], *, xlabel: str, colour: str = BLUE) -> Figure:

@@ -10,9 +10,8 @@ import pytest
 from loopback_hub import TOKEN, Fault, LoopbackHub, Repo, StoredFile
 
 from movie_genres.errors import InputError, PublishError
+from movie_genres.hub.client import LONGEST_WAIT, WAITS
 from movie_genres.hub.repository import (
-    LONGEST_WAIT,
-    WAITS,
     HubTarget,
     Repository,
     belongs,
@@ -250,7 +249,7 @@ def test_a_hub_that_is_gone_ends_in_one_line(
 def test_a_server_that_does_not_answer_in_time_is_tried_again(
     hub: LoopbackHub, folder: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
-    monkeypatch.setattr("movie_genres.hub.repository._TIMEOUT", httpx2.Timeout(0.5))
+    monkeypatch.setattr("movie_genres.hub.client.TIMEOUT", httpx2.Timeout(0.5))
     hub.faults.append(Fault("preupload", hang=True))
     _, commit = upload(folder)
     assert hub.model(NAME).head == commit
