@@ -38,7 +38,13 @@ from movie_genres.hub.repository import Repository
 from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.model.attention import attend_in_float32
 from movie_genres.model.devices import peak_memory_bytes, use_all_cores
-from movie_genres.model.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
+from movie_genres.model.encoder import (
+    EncoderName,
+    LoadedEncoder,
+    find_encoder,
+    load_encoder,
+    sample_batch,
+)
 from movie_genres.model.layers import freeze_lower
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
@@ -173,7 +179,10 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
             print(closing_words(metrics, run.path))
         return run
     set_seed(args.seed)
-    loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
+    loaded = load_encoder(
+        encoder, prepared.labels, project.max_length,
+        dropout=project.dropout, precision=project.precision,
+    )  # fmt: skip
     loaded.model.config.text_fields = prepared.report.get("text_fields")
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
     job = Job(project, args, run, prepared, encoder, loaded, pos_weight)
@@ -191,7 +200,7 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
 def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
     """Freeze, tokenise, initialise the head, train the seed runs and average their weights."""
     project, args, model, began = job.project, job.args, job.loaded.model, time.perf_counter()
-    n_frozen = freeze_lower(model, project.frozen_share)
+    n_frozen = freeze_lower(model, project.frozen_share, sample_batch(job.loaded.tokenizer, 8))
     if job.is_main_process:
         print_plan(project, args, job.prepared, job.loaded, n_frozen)
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device

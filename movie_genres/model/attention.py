@@ -47,6 +47,8 @@ def _attention_in_float32(
     attention_mask: torch.Tensor | None,
     **named: Any,
 ) -> tuple[torch.Tensor, None]:
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask.float()  # position biases, as T5 adds them to the mask
     with torch.autocast("cpu", enabled=False):
         context, _ = sdpa_attention_forward(
             module, query.float(), key.float(), value.float(), attention_mask, **named

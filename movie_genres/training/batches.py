@@ -14,7 +14,8 @@ from torch.utils.data import Sampler
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.model.batching import PAD_TO_MULTIPLE_OF
-from movie_genres.model.cpu import cached_activations, collate_activations
+from movie_genres.model.cached_films import collate_activations
+from movie_genres.model.cpu import cached_activations
 from movie_genres.preparation.loading import Prepared
 from movie_genres.training.losses import UNKNOWN
 
