@@ -1,7 +1,7 @@
 """data/prepared -> runs/<name>/: a fine-tuned encoder, its decisions, scores, figures and card.
 
     accelerate launch finetune.py
-    accelerate launch finetune.py configs/recipes/bert_base.yaml \\
+    accelerate launch finetune.py configs/recipes/base_encoder.yaml \\
         --dataset-dir data/mine --output-dir runs/mine
 
 Flags after a recipe win over it. The same command again resumes from the last checkpoint; on a
@@ -39,6 +39,7 @@ from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.model.attention import attend_in_float32
 from movie_genres.model.devices import peak_memory_bytes, use_all_cores
 from movie_genres.model.encoder import (
+    DEFAULT_ENCODER,
     EncoderName,
     LoadedEncoder,
     find_encoder,
@@ -47,16 +48,24 @@ from movie_genres.model.encoder import (
 )
 from movie_genres.model.layers import freeze_lower
 from movie_genres.preparation.loading import Prepared, load_prepared
+from movie_genres.signals import stop_with_launcher
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
 from movie_genres.training.averaging import SeedRun
 from movie_genres.training.batches import TrainingInputs, cached_inputs, tokenize_splits
-from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress, print_plan
+from movie_genres.training.callbacks import (
+    EvaluationFiles,
+    ReadableProgress,
+    print_plan,
+    report_into,
+)
 from movie_genres.training.checkpoints import TrainingStoppedError
 from movie_genres.training.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
 from movie_genres.training.probe import initialise_head, probe_logits
 from movie_genres.training.provenance import model_metadata, training_metadata
+from movie_genres.training.recipe_files import OTHER_RECIPE, recipe_file
 from movie_genres.training.run_folder import RunFolder, run_record
 from movie_genres.training.seed_runs import train_seed_runs
+from movie_genres.training.stock_flags import check_on_trial
 from movie_genres.training.trainer import FilmTrainer
 
 _SEED_STEP = 10_007
@@ -128,6 +137,7 @@ class Job:
     encoder: EncoderName
     loaded: LoadedEncoder
     pos_weight: np.ndarray
+    has_recipe: bool
 
     @property
     def is_main_process(self) -> bool:
@@ -142,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = (args.metric_for_best_model or "loss").removeprefix("eval_")
     if name not in (*LOGGED, "loss"):  # refused now, and not after the first epoch
         raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
+    check_on_trial(args)
     disable_progress_bars()
     transformers.logging.disable_progress_bar()  # of reading and writing weights
     publishing, repository = pop_hub_arguments(args), None
@@ -149,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         target, token = publishing
         repository = Repository.connect(target, "model", token)  # not after hours of training
     try:
-        run = finetune(project, args)
+        run = finetune(project, args, has_recipe=recipe_file(argv) is not None)
     except TrainingStoppedError as stop:
         if args.process_index == 0:
             print(f"{stop}; the same command resumes from there", flush=True)
@@ -164,8 +175,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
-    """Load, train, then decide and judge; give the folder of the run, which may be complete."""
+def finetune(
+    project: ProjectArguments, args: FinetuneArguments, *, has_recipe: bool = True
+) -> RunFolder:
+    """Load, train, then decide and judge; give the folder of the run, which may be complete.
+
+    Without a recipe, one line says which file is for another encoder than the packaged one.
+    """
+    stop_with_launcher()
     use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
     run = RunFolder(Path(args.output_dir or "runs/demo"))
     prepared = load_prepared(Path(project.dataset_dir))
@@ -185,15 +202,16 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
     )  # fmt: skip
     loaded.model.config.text_fields = prepared.report.get("text_fields")
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    job = Job(project, args, run, prepared, encoder, loaded, pos_weight)
+    job = Job(project, args, run, prepared, encoder, loaded, pos_weight, has_recipe)
     job.wait_for_everyone()  # every process has looked at the folder before it changes
-    if job.is_main_process:
-        run.start(record, overwrite=project.overwrite)
-    job.wait_for_everyone()
-    model, seed_runs = train(job)
-    if job.is_main_process:
-        # The other processes are done: none waits at a barrier, with a time limit, for this.
-        finish(job, model, seed_runs)
+    with run.held(args.distributed_state):
+        if job.is_main_process:
+            run.start(record, overwrite=project.overwrite)
+        job.wait_for_everyone()
+        model, seed_runs = train(job)
+        if job.is_main_process:
+            # The other processes are done: none waits at a barrier, with a time limit, for this.
+            finish(job, model, seed_runs)
     return run
 
 
@@ -203,6 +221,8 @@ def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
     n_frozen = freeze_lower(model, project.frozen_share, sample_batch(job.loaded.tokenizer, 8))
     if job.is_main_process:
         print_plan(project, args, job.prepared, job.loaded, n_frozen)
+        if not job.has_recipe and project.model_name_or_path != DEFAULT_ENCODER:
+            print(f"note: these values are the packaged MiniLM's; for others take {OTHER_RECIPE}")
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
     if args.device.type == "cpu" and project.precision != "float32":
         attend_in_float32(model)
@@ -229,7 +249,9 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
     """The Trainer of seed run `number`, from 1; `seconds` are what the run has taken so far."""
     project, args = job.project, copy.copy(job.args)
     folder = job.run.seed_run(number) if project.soup > 1 else job.run.checkpoints
+    seed_run = folder.relative_to(job.run.checkpoints).name
     args.output_dir = str(folder)
+    args.run_name = "-".join(filter(None, [args.run_name or job.run.path.resolve().name, seed_run]))
     args.seed = (args.seed + _SEED_STEP * (number - 1)) % 2**32
     if project.soup > 1 and job.is_main_process:
         print(f"seed run {number} of {project.soup}", flush=True)
@@ -246,8 +268,8 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
         seconds_before=seconds,
     )
     ReadableProgress(not args.disable_tqdm, project.soup - number).replace_stock(trainer)
-    evaluations = job.run.evaluations / folder.relative_to(job.run.checkpoints)
-    trainer.add_callback(EvaluationFiles(trainer, evaluations))
+    trainer.add_callback(EvaluationFiles(trainer, job.run.evaluations / seed_run))
+    report_into(trainer, job.run.logs, seed_run)
     if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
     return trainer

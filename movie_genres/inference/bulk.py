@@ -24,6 +24,7 @@ from tqdm import tqdm
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256, write_json
 from movie_genres.inference.prediction_files import count_rows, join_parts, rows_of, write_part
+from movie_genres.locks import locked
 from movie_genres.progress import Pace
 from movie_genres.reading.archives import expand
 from movie_genres.reading.columns import PLOT, TITLE, field_names
@@ -184,7 +185,8 @@ class Parts:
         """
         parts = cls(output)
         parts.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(parts.folder):
+        busy = f"another process is writing {parts.folder}; wait for it, or name another --output"
+        with locked(parts.folder / "lock", busy):
             record = {"format": _FORMAT, "chunk rows": CHUNK_ROWS, **command}
             different = [] if restart else parts._differences(record)
             if different:
@@ -256,28 +258,6 @@ def _rename_once_on_disk(new: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock the folder; the lock ends with the process, even if that is killed.
-
-    Raises:
-        InputError: If another process holds the lock.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows: there is no such lock
-        yield
-        return
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"another process is writing {folder}; wait for it, or name another --output"
-            ) from None
-        yield
 
 
 class Progress:

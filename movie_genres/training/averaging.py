@@ -32,14 +32,24 @@ class SeedRun:
     tokens: int
     """That it read, padding not counted."""
     best_epoch: float | None
-    """Of the best checkpoint; None where none was kept."""
+    """Of the best checkpoint, whose weights these are; None: they are those of the last step."""
+    epochs: float = 0.0
+    """That were trained: fewer than asked for after early stopping or with --max_steps."""
+    steps: int = 0
+    """Likewise."""
 
     @classmethod
-    def of_state(cls, state: TrainerState, seconds: float) -> SeedRun:
+    def of_state(cls, state: TrainerState, seconds: float, *, best_is_loaded: bool) -> SeedRun:
         """Read the Trainer's state at the end of the training."""
-        best = state.best_global_step
+        best = state.best_global_step if best_is_loaded else None
         epochs = [log["epoch"] for log in state.log_history if log["step"] == best]
-        return cls(seconds, int(state.num_input_tokens_seen), epochs[0] if epochs else None)
+        return cls(
+            seconds,
+            int(state.num_input_tokens_seen),
+            epochs[0] if epochs else None,
+            float(state.epoch or 0),
+            state.global_step,
+        )
 
 
 def trainable_weights(model: PreTrainedModel) -> Weights:

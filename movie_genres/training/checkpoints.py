@@ -23,6 +23,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
+from movie_genres.errors import TrainingError
 from movie_genres.files import file_sha256, replace_folder, write_json, written_whole
 from movie_genres.signals import SIGNALS
 
@@ -143,6 +144,16 @@ def _best(checkpoint: Path) -> Path:
     return checkpoint.with_name(Path(state["best_model_checkpoint"] or checkpoint).name)
 
 
+def note_place(checkpoint: Path) -> None:
+    """Let a checkpoint name its best one where that lies now; the run may have been moved."""
+    path = checkpoint / TRAINER_STATE_NAME
+    state = json.loads(path.read_text(encoding="utf-8"))
+    best = state["best_model_checkpoint"]
+    if best and Path(best) != _best(checkpoint):
+        write_json(path, state | {"best_model_checkpoint": str(_best(checkpoint))})
+        write_manifest(checkpoint)
+
+
 def _checkpoints(folder: Path) -> list[Path]:
     return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"\w+-\d+", path.name)]
 
@@ -199,6 +210,10 @@ class SafeCheckpoints(TrainerCallback):
             signal.signal(number, self._earlier[number])
             signal.raise_signal(number)
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # A resumed state has the steps of the command before it; logging may differ now.
+        state.compute_steps(args, state.max_steps)
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.stopping_for = self.noted
         if args.world_size > 1:
@@ -220,6 +235,18 @@ class SafeCheckpoints(TrainerCallback):
             # in the checkpoint as if the training had come to its end.
             raise TrainingStoppedError(self.stopping_for, state.global_step)
 
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # The Trainer has loaded the best checkpoint, or has warned that it cannot.
+        if not args.load_best_model_at_end or state.best_global_step is None:
+            return
+        best = Path(str(args.output_dir)) / f"checkpoint-{state.best_global_step}"
+        damage = find_damage(best)
+        if damage:
+            raise TrainingError(
+                f"the best checkpoint, {best}, cannot be loaded: {damage}. The same command "
+                "resumes from an earlier one; does another process write this folder?"
+            )
+
 
 def train_with_checkpoints(trainer: Any) -> None:
     """Train, from the newest intact checkpoint if there is one, and load the best one.
@@ -234,12 +261,12 @@ def train_with_checkpoints(trainer: Any) -> None:
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         remove_damaged(restart)
+    if restart.checkpoint is not None and trainer.is_world_process_zero():
+        note_place(restart.checkpoint)
+        print(f"resuming from {restart.checkpoint}", flush=True)
     trainer.accelerator.wait_for_everyone()
-    if restart.checkpoint is not None:
-        if trainer.is_world_process_zero():
-            print(f"resuming from {restart.checkpoint}", flush=True)
-        if trainer.was_stopped_early(restart.checkpoint):
-            return
+    if restart.checkpoint is not None and trainer.was_stopped_early(restart.checkpoint):
+        return
     checkpoints = SafeCheckpoints(trainer)
     trainer.add_callback(checkpoints)
     with checkpoints:

@@ -43,6 +43,8 @@ def training_metadata(
         "precision": precision,
         "world_size": world_size,
         "best_epochs": [seed_run.best_epoch for seed_run in seed_runs],
+        "epochs": [seed_run.epochs for seed_run in seed_runs],
+        "steps": [seed_run.steps for seed_run in seed_runs],
     }
 
 
@@ -63,8 +65,7 @@ def model_metadata(
         train: The section `train` of metrics.json.
     """
     training = {
-        "epochs": f"{args.num_train_epochs:g}, best checkpoint by validation mAP after "
-        + " / ".join(f"{epoch or args.num_train_epochs:g}" for epoch in train["best_epochs"]),
+        "epochs": _epochs(args, train),
         "averaging": f"the weights of {project.soup} seed runs from one initialisation"
         if project.soup > 1
         else "none: one seed run",
@@ -96,3 +97,24 @@ def model_metadata(
         max_length=project.max_length,
         training=training,
     )
+
+
+def _epochs(args: TrainingArguments, train: Mapping[str, Any]) -> str:
+    """What was trained, and which of it is kept: one figure for all seed runs, or one for each."""
+    done, steps, best = (train[name] for name in ("epochs", "steps", "best_epochs"))
+    words = _each([f"{epochs:.3g}" for epochs in done])
+    if args.max_steps > 0:
+        words += f" ({_each([f'{n:,}' for n in steps])} steps)"
+    elif min(done) < args.num_train_epochs:
+        words += f" of {args.num_train_epochs:g}, stopped early"
+    if None in best:
+        return f"{words}, the weights after the last step"
+    score = str(args.metric_for_best_model).removeprefix("eval_")
+    score = "mAP" if score == "average_precision_macro" else score
+    return f"{words}, best checkpoint by validation {score} after " + " / ".join(
+        f"{epoch:.3g}" for epoch in best
+    )
+
+
+def _each(figures: Sequence[str]) -> str:
+    return " / ".join(figures if len({*figures}) > 1 else figures[:1])

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
+from movie_genres.locks import locked
 from movie_genres.model.encoder import EncoderName
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
@@ -31,25 +37,51 @@ FORMAT = 5
 """Version of the folder's layout; another one is not read."""
 
 _RECORD = "args.json"
+_LOCK = "lock"
 _HEAD = "head.safetensors"
 _OUTPUTS = (
     "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
-    "checkpoints",
+    "logs", "checkpoints",
 )  # fmt: skip
 
-# Arguments that change what is printed or where it runs, not the result.
+# Arguments that change what is printed, how fast, or in how much memory, not the result.
 _NOT_COMPARED = {
+    "activation_checkpointing",
+    "activation_checkpointing_kwargs",
+    "dataloader_multiprocessing_context",
+    "dataloader_num_workers",
+    "dataloader_persistent_workers",
+    "dataloader_pin_memory",
+    "dataloader_prefetch_factor",
     "dataset_dir",  # its content is compared
+    "ddp_broadcast_buffers",
+    "ddp_bucket_cap_mb",
+    "ddp_timeout",
     "disable_tqdm",
+    "eval_accumulation_steps",
+    "gradient_accumulation_steps",  # --films-per-step is compared
+    "gradient_checkpointing",
+    "gradient_checkpointing_kwargs",
     "local_rank",
     "log_level",
+    "log_level_replica",
+    "log_on_each_node",
     "logging_first_step",
     "logging_steps",
     "logging_strategy",
     "output_dir",
     "overwrite",
+    "per_device_eval_batch_size",
+    "per_device_train_batch_size",
+    "project",
     "report_to",
     "run_name",
+    "save_total_limit",
+    "skip_memory_metrics",
+    "torch_empty_cache_steps",
+    "trackio_bucket_id",
+    "trackio_space_id",
+    "trackio_static_space_id",
 }
 
 
@@ -70,6 +102,10 @@ class RunFolder:
     @property
     def evaluations(self) -> Path:
         return self.path / "evaluations"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
 
     @property
     def probe(self) -> Path:
@@ -121,7 +157,8 @@ class RunFolder:
         if not self.path.exists():
             return
         # The record is the first file of a run; one killed just then has a part of it at most.
-        if self.path.is_dir() and {p.name for p in self.path.iterdir()} <= {f"{_RECORD}.new"}:
+        early = {_LOCK, f"{_RECORD}.new"}
+        if self.path.is_dir() and {p.name for p in self.path.iterdir()} <= early:
             return
         try:
             old = json.loads((self.path / _RECORD).read_text(encoding="utf-8"))
@@ -144,6 +181,43 @@ class RunFolder:
                 f"{self.path} holds a run of other {'; '.join(different)}. "
                 "Give --overwrite to start afresh, or another --output-dir"
             )
+
+    @contextmanager
+    def held(self, process: PartialState, seconds: float = 30.0) -> Iterator[None]:
+        """Make the folder and keep other commands out of it; all processes of the run call this.
+
+        The first process holds the lock, and writes a word into it that the others must find.
+
+        Args:
+            process: This one, among those of the run.
+            seconds: How long a network file system may take to show the file to all.
+
+        Raises:
+            InputError: In all processes, if another command is training in the folder, or if it is
+                not the same folder for all processes.
+        """
+        word, refusal, path = uuid.uuid4().hex, None, self.path / _LOCK
+        with ExitStack() as stack:
+            if process.is_main_process:
+                self.path.mkdir(parents=True, exist_ok=True)
+                busy = (
+                    f"another command is training in {self.path}; wait for it, stop it, or name "
+                    "another --output-dir"
+                )
+                try:
+                    stack.enter_context(locked(path, busy))
+                    path.write_text(word)
+                except InputError as error:
+                    refusal = error
+            word, refusal = broadcast_object_list([word, refusal])
+            if refusal is not None:
+                raise refusal
+            if not all(gather_object([_appears(word, path, seconds)])):
+                raise InputError(
+                    f"--output-dir {self.path} is not the same folder on all machines; name one on "
+                    "a file system that they share"
+                )
+            yield
 
     def start(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
         """Make the folder, or empty it of an earlier run, and write args.json.
@@ -172,6 +246,19 @@ class RunFolder:
             return head, float(file.get_tensor("seconds")[0])
 
 
+def _appears(word: str, path: Path, seconds: float) -> bool:
+    """Whether a file holds the word before the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        # To list the folder makes a network file system look again.
+        folder = path.parent
+        if folder.is_dir() and path in folder.iterdir() and path.read_text() == word:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+
+
 def run_record(
     project: ProjectArguments,
     args: FinetuneArguments,
@@ -196,6 +283,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for section, kind in (("project", ProjectArguments), ("training", FinetuneArguments)):
         # A flag that is newer than the run: the run had its default.
         defaults = {field.name: field.default for field in fields(kind)}
+        if section == "project":
+            defaults["films_per_step"] = _films_per_step(old)
         for name in new[section]:
             before, now = old[section].get(name, defaults.get(name)), new[section][name]
             if name not in _NOT_COMPARED and before != now:
@@ -207,6 +296,15 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     if old["encoder"] != new["encoder"]:
         found.append("weights (the encoder's files have changed)")
     return found
+
+
+def _films_per_step(record: Mapping[str, Any]) -> int:
+    """Of a run that is older than the flag."""
+    batch, accumulation = (
+        record["training"][name]
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
+    )
+    return int(batch * accumulation * record["processes"])
 
 
 def _other_circumstances(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

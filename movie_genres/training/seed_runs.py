@@ -57,7 +57,11 @@ def train_seed_runs(
             train_with_checkpoints(trainer)
             trained = whole_model(trainer, model)
             if process.is_main_process:
-                seed_run = SeedRun.of_state(trainer.state, trainer.seconds())
+                seed_run = SeedRun.of_state(
+                    trainer.state,
+                    trainer.seconds(),
+                    best_is_loaded=trainer.args.load_best_model_at_end,
+                )
                 kept.save(trainable_weights(trained), seed_run)
             process.wait_for_everyone()
         if count > 1 and process.is_main_process:
