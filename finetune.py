@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import transformers
 from datasets import disable_progress_bars
-from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
 from metrics import LOGGED, GenreMetrics
 from movie_genres.command_line import exit_code
@@ -50,7 +50,6 @@ from movie_genres.model.layers import freeze_lower
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.signals import stop_with_launcher
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
-from movie_genres.training.averaging import SeedRun
 from movie_genres.training.batches import TrainingInputs, cached_inputs, tokenize_splits
 from movie_genres.training.callbacks import (
     EvaluationFiles,
@@ -60,11 +59,13 @@ from movie_genres.training.callbacks import (
 )
 from movie_genres.training.checkpoints import TrainingStoppedError
 from movie_genres.training.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
+from movie_genres.training.precision import check_precision
 from movie_genres.training.probe import initialise_head, probe_logits
 from movie_genres.training.provenance import model_metadata, training_metadata
 from movie_genres.training.recipe_files import OTHER_RECIPE, recipe_file
 from movie_genres.training.run_folder import RunFolder, run_record
-from movie_genres.training.seed_runs import train_seed_runs
+from movie_genres.training.seed_runs import Trained, train_seed_runs
+from movie_genres.training.selection import Scorer
 from movie_genres.training.stock_flags import check_on_trial
 from movie_genres.training.trainer import FilmTrainer
 
@@ -208,15 +209,15 @@ def finetune(
         if job.is_main_process:
             run.start(record, overwrite=project.overwrite)
         job.wait_for_everyone()
-        model, seed_runs = train(job)
+        trained = train(job)
         if job.is_main_process:
             # The other processes are done: none waits at a barrier, with a time limit, for this.
-            finish(job, model, seed_runs)
+            finish(job, trained)
     return run
 
 
-def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
-    """Freeze, tokenise, initialise the head, train the seed runs and average their weights."""
+def train(job: Job) -> Trained:
+    """Freeze, tokenise, initialise the head, train the seed runs; keep the average or the best."""
     project, args, model, began = job.project, job.args, job.loaded.model, time.perf_counter()
     n_frozen = freeze_lower(model, project.frozen_share, sample_batch(job.loaded.tokenizer, 8))
     if job.is_main_process:
@@ -228,7 +229,8 @@ def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
         attend_in_float32(model)
     inputs = tokenize_splits(job.prepared, job.loaded.tokenizer, project.tokens_in_training)
     with ExitStack() as stack:
-        if n_frozen and project.caches_activations(args.device):
+        trains = not job.run.is_trained(project.soup)
+        if trains and n_frozen and project.caches_activations(args.device):
             cache = job.run.cached_activations
             cached = cached_inputs(
                 inputs, model, n_frozen, folder=cache, precision=project.precision
@@ -242,7 +244,12 @@ def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
                 pos_weight=job.pos_weight, inverse_penalty=project.probe_c,
             )  # fmt: skip
         build = partial(build_trainer, job, inputs)
-        return train_seed_runs(model, job.run, build, count=project.soup, seconds=seconds)
+        scorer = Scorer(
+            inputs, GenreMetrics(job.prepared.labels), job.pos_weight,
+            metric=(args.metric_for_best_model or "loss").removeprefix("eval_"),
+            greater_is_better=bool(args.greater_is_better), precision=project.precision,
+        )  # fmt: skip
+        return train_seed_runs(model, job.run, build, scorer, count=project.soup, seconds=seconds)
 
 
 def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float) -> GenreTrainer:
@@ -267,6 +274,7 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
         train_lengths=inputs.lengths["train"],
         seconds_before=seconds,
     )
+    check_precision(trainer.accelerator, project.precision)
     ReadableProgress(not args.disable_tqdm, project.soup - number).replace_stock(trainer)
     trainer.add_callback(EvaluationFiles(trainer, job.run.evaluations / seed_run))
     report_into(trainer, job.run.logs, seed_run)
@@ -275,12 +283,12 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
     return trainer
 
 
-def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> None:
+def finish(job: Job, trained: Trained) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
     project, run, seed, memory = job.project, job.run, job.args.seed, peak_memory_bytes()
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     results, sweep = tune_and_judge(
-        TextModel(model, job.loaded.tokenizer, project.max_length),
+        TextModel(trained.model, job.loaded.tokenizer, project.max_length),
         job.prepared,
         pos_weight=job.pos_weight,
         objective=project.objective,
@@ -301,13 +309,7 @@ def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> No
         seed=seed,
         probe=probe,
     )
-    train = training_metadata(
-        seed_runs,
-        precision=project.precision,
-        world_size=job.args.world_size,
-        probing_seconds=probe_seconds,
-        memory=memory,
-    )
+    train = training_metadata(trained, probing_seconds=probe_seconds, memory=memory)
     results = replace(results, baselines=baselines, train=train)
     metadata = model_metadata(job.args, project, run.path, job.encoder, train)
     write_results(run.path, results, job.prepared, metadata, sweep=sweep)

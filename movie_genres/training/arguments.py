@@ -17,7 +17,7 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from movie_genres.decisions.thresholds import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 from movie_genres.errors import InputError, one_line
-from movie_genres.model.devices import PRECISIONS, choose_precision, weights_are_sharded
+from movie_genres.model.devices import PRECISIONS, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
 from movie_genres.training.launch import (
     check_devices,
@@ -26,6 +26,7 @@ from movie_genres.training.launch import (
     started_processes,
 )
 from movie_genres.training.losses import CLASS_WEIGHTS
+from movie_genres.training.precision import decide_precision
 from movie_genres.training.recipe_files import hint, read_recipe, recipe_file
 from movie_genres.training.stock_flags import (
     TAKEN,
@@ -133,7 +134,8 @@ class ProjectArguments:
         default="auto",
         metadata=_help(
             "Autocast: bf16, fp16 or float32; auto takes bf16 where the device computes in it, "
-            "fp16 on older GPUs, float32 elsewhere.",
+            "fp16 on older GPUs, float32 elsewhere. --bf16, --fp16 and accelerate's configuration "
+            "say the same; contradictions are refused.",
             PRECISIONS,
         ),
     )
@@ -264,7 +266,8 @@ def parse_finetune_args(
     project.check()
     trainer = Namespace(**_defaults(FinetuneArguments) | _values(FinetuneArguments, given))
     check_devices(processes, use_cpu=trainer.use_cpu)
-    _set_precision(project, trainer)
+    project.precision = decide_precision(given)
+    trainer.bf16, trainer.fp16 = (project.precision == half for half in ("bf16", "fp16"))
     try:
         args = FinetuneArguments(**vars(trainer))
     except (ValueError, TypeError, RuntimeError, ImportError, LookupError, OSError) as error:
@@ -303,25 +306,6 @@ def _check_trainer_arguments(given: Mapping[str, Any]) -> None:
             f"and --save_steps the same value, or --save_strategy best (they are "
             f"{merged.eval_steps or merged.logging_steps} and {merged.save_steps})"
         )
-
-
-def _set_precision(project: ProjectArguments, namespace: Namespace) -> None:
-    """Write the precision of the training into both.
-
-    It is a property of the device, so it is decided here unless the user gives it.
-
-    Raises:
-        InputError: If it is given twice.
-    """
-    if not (namespace.bf16 or namespace.fp16):
-        on_cpu = namespace.use_cpu or not torch.cuda.is_available()
-        project.precision = choose_precision(project.precision, on_cpu=on_cpu)
-        namespace.bf16 = project.precision == "bf16"
-        namespace.fp16 = project.precision == "fp16"
-    elif project.precision != "auto":
-        raise InputError("--precision and --bf16 / --fp16 say the same thing; give one of them")
-    else:
-        project.precision = "bf16" if namespace.bf16 else "fp16"
 
 
 def known_flags() -> list[str]:

@@ -21,7 +21,7 @@ from movie_genres.model.encoder import EncoderName, load_encoder
 from movie_genres.model.head import LinearHead, captured_features, set_head
 from movie_genres.preparation.loading import Prepared
 from movie_genres.progress import Pace
-from movie_genres.training.batches import TrainingInputs
+from movie_genres.training.batches import TrainingInputs, forward
 from movie_genres.training.checkpoints import is_intact
 from movie_genres.training.run_folder import RunFolder
 
@@ -38,7 +38,7 @@ def head_features(model: PreTrainedModel, inputs: TrainingInputs, precision: str
     Returns:
         float32, shape (n_films, n_features).
     """
-    process, films = PartialState(), inputs.films["train"]
+    process = PartialState()
     batches = list(rows_of_batches(inputs.lengths["train"], tokens_that_suit(model.device)))
     own, pace = batches[process.process_index :: process.num_processes], Pace()
     model.eval()
@@ -46,8 +46,7 @@ def head_features(model: PreTrainedModel, inputs: TrainingInputs, precision: str
         for done, rows in enumerate(own):
             if process.is_main_process and pace.is_due():
                 print(f"encoding films for the linear probe, {pace.left(done, len(own))} left")
-            batch = inputs.collate([films[int(row)] for row in rows])
-            model(**{n: v.to(model.device) for n, v in batch.items() if n != "labels"})
+            forward(model, inputs, "train", rows)
     computed = [features.cpu().numpy() for features in captured]
     gathered = gather_object(list(zip(own, computed, strict=True)))
     order = np.concatenate([rows for rows, _ in gathered])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,31 @@ from transformers import SchedulerType, TrainingArguments
 from movie_genres.evaluation.artifacts import ModelMetadata
 from movie_genres.model.encoder import EncoderName
 from movie_genres.training.arguments import ProjectArguments, films_per_step
-from movie_genres.training.averaging import SeedRun
+from movie_genres.training.seed_runs import Trained
+from movie_genres.training.selection import Choice
 
 
 def training_metadata(
-    seed_runs: Sequence[SeedRun],
-    *,
-    precision: str,
-    world_size: int,
-    probing_seconds: float,
-    memory: int | None,
+    trained: Trained, *, probing_seconds: float, memory: int | None
 ) -> dict[str, Any]:
     """The section `train` of metrics.json.
 
     Args:
-        seed_runs: Of the run, in order.
-        precision: Of the training: float32, bf16 or fp16.
-        world_size: Number of processes.
+        trained: What the seed runs came to.
         probing_seconds: Until the linear probe was fitted.
         memory: Peak, in bytes, if known.
     """
+    seed_runs, choice = trained.seed_runs, trained.choice
     seconds = seed_runs[-1].seconds
     tokens = sum(seed_run.tokens for seed_run in seed_runs)
     return {
         "seconds": round(seconds, 1),
         "useful_tokens_per_second": round(tokens / max(seconds - probing_seconds, 1e-9), 1),
         "peak_memory_bytes": memory,
-        "precision": precision,
-        "world_size": world_size,
+        "precision": seed_runs[-1].precision,
+        "device": seed_runs[-1].device,
+        "averaging": None if choice is None else asdict(choice),
+        "world_size": seed_runs[-1].processes,
         "best_epochs": [seed_run.best_epoch for seed_run in seed_runs],
         "epochs": [seed_run.epochs for seed_run in seed_runs],
         "steps": [seed_run.steps for seed_run in seed_runs],
@@ -66,8 +64,9 @@ def model_metadata(
     """
     training = {
         "epochs": _epochs(args, train),
-        "averaging": f"the weights of {project.soup} seed runs from one initialisation"
-        if project.soup > 1
+        "averaging": f"{project.soup} seed runs from one initialisation; "
+        + Choice(**train["averaging"]).sentence()
+        if train["averaging"]
         else "none: one seed run",
         "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
         f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
@@ -83,7 +82,7 @@ def model_metadata(
         f"{project.max_length} at use",
         "seed": str(args.seed),
         "time": f"{train['seconds']:.0f} s (linear probe included) in {train['precision']} on "
-        f"{args.world_size} × {args.device.type} ({platform.machine()}, "
+        f"{train['world_size']} × {train['device']} ({platform.machine()}, "
         f"{torch.get_num_threads()} threads), peak memory "
         f"{(train['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
         "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",

@@ -27,7 +27,7 @@ from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments
 from movie_genres.training.averaging import SeedRunFolder
-from movie_genres.training.checkpoints import kept_folder
+from movie_genres.training.checkpoints import MANIFEST, kept_folder
 
 _COMPUTING = ("torch", "transformers", "accelerate", "scikit-learn")
 """Packages that the numbers come from."""
@@ -84,6 +84,12 @@ _NOT_COMPARED = {
     "trackio_static_space_id",
 }
 
+_NOT_COMPARED_ONCE_TRAINED = {
+    "bf16", "fp16", "precision", "tf32", "torch_compile", "torch_compile_backend",
+    "torch_compile_mode", "use_cpu",
+}  # fmt: skip
+"""Where and how it was trained: it may be judged elsewhere."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -122,6 +128,10 @@ class RunFolder:
     def seed_run(self, number: int) -> Path:
         """Where the checkpoints of a seed run are kept, if there are several seed runs."""
         return self.checkpoints / f"seed-run-{number}"
+
+    def is_trained(self, count: int) -> bool:
+        """Whether the weights of so many seed runs are written, so that judging is left."""
+        return all((self.weights(n + 1).path / MANIFEST).is_file() for n in range(count))
 
     def remove_cache(self) -> None:
         """Remove what only an unfinished run needs, and is large."""
@@ -167,9 +177,12 @@ class RunFolder:
                     f"{self.path} holds a run of another version of this project. Give "
                     "--overwrite to start afresh, or another --output-dir"
                 )
-            different = _differences(old, record)
+            trained = self.is_trained(old["project"]["soup"])
+            different = _differences(
+                old, record, _NOT_COMPARED | (_NOT_COMPARED_ONCE_TRAINED if trained else set())
+            )
             if not (self.path / "metrics.json").is_file():
-                different += _other_circumstances(old, record)
+                different += _other_circumstances(old, record, trained=trained)
         except InputError:
             raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -230,7 +243,8 @@ class RunFolder:
                 path = self.path / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / _RECORD, record)
+        if not self.is_trained(record["project"]["soup"]):  # else it says how that was done
+            write_json(self.path / _RECORD, record)
         self.checkpoints.mkdir(exist_ok=True)
 
     def save_probe(self, head: LinearHead, seconds: float) -> None:
@@ -278,7 +292,9 @@ def run_record(
     }
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], not_compared: set[str]
+) -> list[str]:
     found = []
     for section, kind in (("project", ProjectArguments), ("training", FinetuneArguments)):
         # A flag that is newer than the run: the run had its default.
@@ -287,7 +303,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             defaults["films_per_step"] = _films_per_step(old)
         for name in new[section]:
             before, now = old[section].get(name, defaults.get(name)), new[section][name]
-            if name not in _NOT_COMPARED and before != now:
+            if name not in not_compared and before != now:
                 found.append(f"--{name.replace('_', '-')} ({before} in that run, {now} given)")
     if old["dataset"]["labels"] != new["dataset"]["labels"]:
         found.append("genres (another label list)")
@@ -307,10 +323,12 @@ def _films_per_step(record: Mapping[str, Any]) -> int:
     return int(batch * accumulation * record["processes"])
 
 
-def _other_circumstances(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _other_circumstances(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, trained: bool
+) -> list[str]:
     """What an unfinished run cannot be resumed with: the result would be neither run's."""
     found = []
-    if old["processes"] != new["processes"]:
+    if not trained and old["processes"] != new["processes"]:
         found.append(
             f"number of processes ({old['processes']} in that run, {new['processes']} now)"
         )
