@@ -51,10 +51,6 @@ MAKERS: dict[str, Maker] = {
     ),
     "xlm-roberta": _maker("XLMRoberta", **_SIZES),
     "camembert": _maker("Camembert", **_SIZES),
-    "funnel": _maker(
-        "Funnel", d_model=16, block_sizes=[2, 2], num_decoder_layers=1, n_head=2, d_head=8,
-        d_inner=32,
-    ),
     "bart": _maker(
         "Bart", d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, eos_token_id=_SEP,
@@ -69,10 +65,15 @@ MAKERS: dict[str, Maker] = {
 
 REFUSED: dict[str, Maker] = {
     "xlnet": _maker("XLNet", d_model=16, n_layer=2, n_head=2, d_inner=32),
+    "funnel": _maker(
+        "Funnel", d_model=16, block_sizes=[2, 2], num_decoder_layers=1, n_head=2, d_head=8,
+        d_inner=32,
+    ),
     "gpt2": _maker("GPT2", n_embd=16, n_layer=2, n_head=2, n_positions=64, bos_token_id=_CLS,
                    eos_token_id=_SEP),
 }  # fmt: skip
-"""The first reads the last position, padding or not; the second classifies every token."""
+"""XLNet reads the last position, padding or not; Funnel joins neighbouring tokens, padding too;
+GPT-2 classifies every token."""
 
 
 def batch_of_ids() -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from encoders import MAKERS, batch_of_ids
+from encoders import MAKERS, REFUSED, batch_of_ids
 from transformers import PreTrainedModel
 
 from movie_genres.model.cpu import activations
@@ -59,6 +59,12 @@ def test_what_all_layers_share_is_frozen_with_the_lower_ones(name: str, shared: 
         names = {name.split(".", 1)[1] for name in trained(model)}
         assert not shared & names, share
         assert "encoder.layer.1.output.LayerNorm.weight" in names or share == 1.0
+
+
+def test_layers_in_lists_of_blocks_are_counted_one_by_one() -> None:
+    model = REFUSED["funnel"]().eval()
+    assert len(find_stack(model)) == 4
+    assert freeze_lower(model, 0.75, batch_of_ids()) == 3
 
 
 def test_layers_that_share_their_weights_are_not_frozen() -> None:
