@@ -137,6 +137,8 @@ class Job:
     prepared: Prepared
     encoder: EncoderName
     loaded: LoadedEncoder
+    n_frozen: int
+    """Layers, lowest first."""
     pos_weight: np.ndarray
     has_recipe: bool
 
@@ -202,8 +204,10 @@ def finetune(
         dropout=project.dropout, precision=project.precision,
     )  # fmt: skip
     loaded.model.config.text_fields = prepared.report.get("text_fields")
+    sample = sample_batch(loaded.tokenizer, 8)
+    n_frozen = freeze_lower(loaded.model, project.frozen_share, sample)
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    job = Job(project, args, run, prepared, encoder, loaded, pos_weight, has_recipe)
+    job = Job(project, args, run, prepared, encoder, loaded, n_frozen, pos_weight, has_recipe)
     job.wait_for_everyone()  # every process has looked at the folder before it changes
     with run.held(args.distributed_state):
         if job.is_main_process:
@@ -217,9 +221,9 @@ def finetune(
 
 
 def train(job: Job) -> Trained:
-    """Freeze, tokenise, initialise the head, train the seed runs; keep the average or the best."""
+    """Tokenise, initialise the head, train the seed runs; keep their average or the best."""
     project, args, model, began = job.project, job.args, job.loaded.model, time.perf_counter()
-    n_frozen = freeze_lower(model, project.frozen_share, sample_batch(job.loaded.tokenizer, 8))
+    n_frozen = job.n_frozen
     if job.is_main_process:
         print_plan(project, args, job.prepared, job.loaded, n_frozen)
         if not job.has_recipe and project.model_name_or_path != DEFAULT_ENCODER:

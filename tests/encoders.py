@@ -69,11 +69,15 @@ REFUSED: dict[str, Maker] = {
         "Funnel", d_model=16, block_sizes=[2, 2], num_decoder_layers=1, n_head=2, d_head=8,
         d_inner=32,
     ),
+    "squeezebert": _maker(
+        "SqueezeBert", embedding_size=16, q_groups=1, k_groups=1, v_groups=1,
+        post_attention_groups=1, intermediate_groups=1, output_groups=1, **_SIZES,
+    ),
     "gpt2": _maker("GPT2", n_embd=16, n_layer=2, n_head=2, n_positions=64, bos_token_id=_CLS,
                    eos_token_id=_SEP),
 }  # fmt: skip
 """XLNet reads the last position, padding or not; Funnel joins neighbouring tokens, padding too;
-GPT-2 classifies every token."""
+GPT-2 classifies every token; SqueezeBERT does not call its layers as modules."""
 
 
 def batch_of_ids() -> dict[str, torch.Tensor]:

@@ -148,9 +148,9 @@ def _positions(model: PreTrainedModel) -> int:
     positions = getattr(model.config, "max_position_embeddings", None) or 0
     for name, module in model.named_modules():
         # RoBERTa and its kin count from behind the number of the padding token.
-        padding = getattr(module, "padding_idx", None)
-        if name.endswith("position_embeddings") and padding is not None:
-            positions = min(positions, module.num_embeddings - padding - 1)
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            before = -1 if module.padding_idx is None else module.padding_idx
+            positions = min(positions, module.num_embeddings - before - 1)
     return positions if positions > 0 else sys.maxsize
 
 
@@ -171,12 +171,14 @@ def _try_out(
     if tokenizer.pad_token is None:
         raise InputError(f"{flag}: its tokenizer has no padding token; take an encoder")
     model.eval()
+    tried, remedy = "float32", "take another encoder"
     try:
         with torch.inference_mode(), captured_features(model) as seen:
             for length in (max_length, 8):
                 model(**sample_batch(tokenizer, length))
             for short in _SHORT:
                 model(**tokenizer([short], return_tensors="pt"))
+            tried, remedy = precision, "give --precision float32"
             with autocast(precision, model.device):
                 model(**sample_batch(tokenizer, 8))
     except InputError:
@@ -184,7 +186,7 @@ def _try_out(
     except Exception as error:  # whatever an architecture raises that cannot do it
         raise InputError(
             f"{flag}: {type(model).__name__} cannot read texts of up to {max_length} tokens in "
-            f"{precision} ({type(error).__name__}: {one_line(error)}); take another encoder"
+            f"{tried} ({type(error).__name__}: {one_line(error)}); {remedy}"
         ) from None
     beside, alone = seen[0][1:], torch.cat(seen[2 : 2 + len(_SHORT)])
     if (beside - alone).abs().max() > _SAME * alone.abs().max():

@@ -50,7 +50,8 @@ def captured_inputs(
 ) -> Iterator[Callable[[Batch], tuple[tuple[Any, ...], dict[str, Any]]]]:
     """A function that runs a batch as far as layer `n_frozen`, and gives what enters it.
 
-    Where every layer is frozen it gives what leaves the last one.
+    Where every layer is frozen it gives what leaves the last one. It raises InputError if the model
+    does not call its layers as modules.
     """
     captured: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     layers = find_stack(model)
@@ -65,6 +66,11 @@ def captured_inputs(
     def run(batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any]]:
         with suppress(CapturedError):
             model(**batch)
+        if not captured:
+            raise InputError(
+                f"the layers of {type(model).__name__} cannot be frozen one by one; train it "
+                "whole: --frozen-share 0"
+            )
         return captured.pop()
 
     if n_frozen < len(layers):
@@ -92,7 +98,7 @@ def freeze_lower(model: PreTrainedModel, share: float, batch: Batch) -> int:
         How many layers are frozen.
 
     Raises:
-        InputError: If no stack of layers is found.
+        InputError: If no stack of layers is found, or it cannot be divided.
     """
     if share <= 0:
         return 0

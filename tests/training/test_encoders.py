@@ -68,6 +68,7 @@ def test_what_was_trained_is_what_plain_pipeline_loads(
         ("xlnet", "depends on the padding of its batch"),
         ("funnel", "depends on the padding of its batch"),
         ("gpt2", "classifies every token"),
+        ("squeezebert", "train it whole: --frozen-share 0"),
     ],
 )
 def test_an_encoder_that_cannot_classify_texts_is_refused_before_any_training(
@@ -75,7 +76,9 @@ def test_an_encoder_that_cannot_classify_texts_is_refused_before_any_training(
     capsys: pytest.CaptureFixture[str], name: str, message: str,
 ) -> None:  # fmt: skip
     encoder = write_encoder(tmp_path / "encoder", tiny_encoder, REFUSED[name])
-    arguments = tiny_arguments(tmp_path / "run", "--model-name-or-path", str(encoder))
+    arguments = tiny_arguments(
+        tmp_path / "run", "--model-name-or-path", str(encoder), "--frozen-share", "0.5"
+    )
     assert exit_code(lambda: finetune.main(arguments)) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
@@ -130,6 +133,7 @@ def test_an_encoder_that_fails_in_the_precision_of_the_training_is_refused(
     encoder = EncoderName(str(tiny_encoder), None, None)
     load_encoder(encoder, ["a", "b"], 16)
     with pytest.raises(
-        finetune.InputError, match=r"in bf16 \(RuntimeError: Unsupported dtype BFloat16\)"
+        finetune.InputError,
+        match=r"in bf16 \(RuntimeError: Unsupported dtype BFloat16\); give --precision float32",
     ):
         load_encoder(encoder, ["a", "b"], 16, precision="bf16")
