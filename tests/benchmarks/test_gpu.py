@@ -40,8 +40,10 @@ def test_the_self_check_on_a_cpu_runs_every_part(
         given.append(arguments[first])
         assert commands[arguments[first]](arguments[first + 1 :]) == 0
 
-    def check_here(request: dict[str, Any], *_: Any) -> dict[str, Any]:
-        return predict_by_name(**{n: v for n, v in request.items() if n != "check"})
+    def check_here(request: dict[str, Any], place: Path, *_: Any) -> dict[str, Any]:
+        with monkeypatch.context() as patch:
+            patch.chdir(place)
+            return predict_by_name(**{n: v for n, v in request.items() if n != "check"})
 
     monkeypatch.setattr(gpu, "run", run_here)
     monkeypatch.setattr(gate, "run_subprocess_check", check_here)
