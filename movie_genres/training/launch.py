@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import get_int_from_env, parse_flag_from_env
 from transformers import TrainingArguments
 
 from movie_genres.errors import InputError, one_line
@@ -17,7 +17,8 @@ from movie_genres.errors import InputError, one_line
 
 def started_processes() -> int:
     """How many processes the launcher has started, on all machines."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    # torchrun and accelerate, then MPI's launchers: where accelerate itself looks.
+    return get_int_from_env(("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"), 1)
 
 
 def divide_step(given: Mapping[str, Any], processes: int, *, default: int) -> dict[str, int]:

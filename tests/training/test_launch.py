@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import ROOT
 from test_finetune import read_json
 
@@ -31,6 +32,7 @@ from movie_genres.training.run_folder import RunFolder
 
 Arguments = Callable[..., list[str]]
 
+RECIPES = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
 STOCK = ("per_device_train_batch_size", "gradient_accumulation_steps")
 
 
@@ -95,6 +97,13 @@ def test_processes_of_a_launcher_get_a_share_of_the_step(monkeypatch: pytest.Mon
     monkeypatch.setattr(arguments, "check_world", lambda args, processes: None)
     project, args = parse_finetune_args([])
     assert (project.films_per_step, args.per_device_train_batch_size) == (8, 2)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_recipes_give_films_a_step_and_no_batch_of_a_device(recipe: Path) -> None:
+    project, args = parse_finetune_args([str(recipe)])
+    assert project.films_per_step == films_per_step(args)
+    assert not {*STOCK} & {*yaml.safe_load(recipe.read_text())}
 
 
 def test_processes_that_do_not_see_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

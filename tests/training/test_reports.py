@@ -141,6 +141,16 @@ def test_the_card_says_what_was_trained_and_not_what_was_asked_for(
         assert train["steps"] == [7]
 
 
+def test_the_card_leaves_out_a_warm_up_that_a_schedule_has_not(
+    tiny_arguments: Arguments, tmp_path: Path
+) -> None:
+    flags = ["--lr_scheduler_type", "constant", "--optim", "sgd", "--num-train-epochs", "1"]
+    assert finetune.main(tiny_arguments(tmp_path / "run", *flags)) == 0
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "- learning rate: 0.0011, constant, no warm-up\n" in card
+    assert "- optimiser: sgd, weight decay 0.01\n" in card
+
+
 def test_an_unfinished_run_is_resumed_with_what_does_not_change_its_result(
     tiny_arguments: Arguments,
     tmp_path: Path,
@@ -148,7 +158,8 @@ def test_an_unfinished_run_is_resumed_with_what_does_not_change_its_result(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
-    assert finetune.main(tiny_arguments(whole, "--logging-steps", "2")) == 0
+    half = ["--frozen-share", "0.5"]
+    assert finetune.main(tiny_arguments(whole, "--logging-steps", "2", *half)) == 0
     step = finetune.GenreTrainer.training_step
 
     def killed(self: finetune.GenreTrainer, *args: Any, **kwargs: Any) -> Any:
@@ -159,8 +170,9 @@ def test_an_unfinished_run_is_resumed_with_what_does_not_change_its_result(
     with monkeypatch.context() as patch:
         patch.setattr(finetune.GenreTrainer, "training_step", killed)
         with pytest.raises(KeyboardInterrupt):
-            finetune.main(tiny_arguments(run))
+            finetune.main(tiny_arguments(run, *half))
     changed = [
+        *[*half, "--cache-activations", "never"],
         *["--dataloader_num_workers", "1", "--logging-steps", "2", "--logging_first_step"],
         *["--per_device_eval_batch_size", "7", "--eval_accumulation_steps", "1"],
         *[
@@ -175,7 +187,7 @@ def test_an_unfinished_run_is_resumed_with_what_does_not_change_its_result(
         *["5", "--skip_memory_metrics", "True", "--dataloader_pin_memory", "False"],
     ]
     with pytest.raises(InputError, match=r"other --films-per-step \(16 in that run, 32 given\)"):
-        finetune.main(tiny_arguments(run, "--per-device-train-batch-size", "32"))
+        finetune.main(tiny_arguments(run, *half, "--films-per-step", "32"))
     capsys.readouterr()
     assert finetune.main(tiny_arguments(run, *changed)) == 0
     assert "resuming from" in capsys.readouterr().out
