@@ -14,16 +14,11 @@ import pytest
 import transformers.integrations.integration_utils as integrations
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_finetune import read_json
-from test_robustness import make_checkpoint
 
 import finetune
 from movie_genres.command_line import EXIT_FAILURE, exit_code
 from movie_genres.errors import InputError
-from movie_genres.training.checkpoints import (
-    find_damage,
-    find_restart,
-    note_place,
-)
+from movie_genres.training.checkpoints import find_restart
 from movie_genres.training.run_folder import RunFolder
 
 Arguments = Callable[..., list[str]]
@@ -233,20 +228,34 @@ def test_a_best_checkpoint_that_is_gone_is_an_error(
     assert not (run / "metrics.json").exists()
 
 
-def test_a_moved_run_resumes_with_its_best_checkpoint_where_that_lies_now(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped_early", [True, False])
+def test_a_moved_run_ends_with_its_best_checkpoint_where_that_lies_now(
+    tiny_arguments: Arguments,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped_early: bool,
+) -> None:
+    """Training is over, and its best checkpoint is not the last; the old folder is gone."""
     before, now = tmp_path / "before", tmp_path / "now"
-    for step in (5, 10):
-        make_checkpoint(before, step, 5)
-    newest = before / "checkpoint-10"
-    state = read_json(newest / "trainer_state.json")
-    assert Path(state["best_model_checkpoint"]).name == "checkpoint-5"
+    patience = "1" if stopped_early else "0"
+    epochs = "6" if stopped_early else "2"
+    flags = ["--early-stopping-patience", patience, "--num-train-epochs", epochs]
+    flags += ["--learning-rate", "0"]
+    assert finetune.main(tiny_arguments(before, *flags)) == 0
+    (before / "metrics.json").unlink()
+    shutil.rmtree(before / "checkpoints" / "weights-1")
     before.rename(now)
-    restart = find_restart(now).checkpoint
-    assert restart == now / "checkpoint-10"
-    note_place(restart)
-    state = read_json(restart / "trainer_state.json")
-    assert state["best_model_checkpoint"] == str(now / "checkpoint-5")
-    assert find_damage(restart) is None
+    load_best_model, loaded = finetune.GenreTrainer._load_best_model, []
+
+    def noted(self: finetune.GenreTrainer) -> None:
+        loaded.append(self.state.best_model_checkpoint)
+        load_best_model(self)
+
+    monkeypatch.setattr(finetune.GenreTrainer, "_load_best_model", noted)
+    monkeypatch.setattr(finetune, "finish", lambda *_: None)
+    assert find_restart(now / "checkpoints").checkpoint == now / "checkpoints" / "checkpoint-20"
+    assert finetune.main(tiny_arguments(now, *flags)) == 0
+    assert loaded == [str(now / "checkpoints" / "checkpoint-10")]
 
 
 @pytest.mark.parametrize("recipe", [None, "mine.yaml"])
