@@ -13,16 +13,21 @@ PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
 
 def use_all_cores(local_processes: int) -> None:
-    """Give each process of this machine its share of the physical cores.
+    """Give each process of this machine its share of the physical cores, in torch and in BLAS.
 
     `accelerate launch` sets OMP_NUM_THREADS to 1 where it is not set, which halves the speed on
-    two cores already.
+    two cores already. scikit-learn computes by the BLAS of NumPy and SciPy, which read that
+    variable when they were imported.
     """
-    import psutil  # using a model needs neither this nor accelerate: space/requirements.txt
+    # Using a model needs neither of these, nor accelerate: space/requirements.txt.
+    import psutil
+    from threadpoolctl import threadpool_limits
 
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = min(available or 1, psutil.cpu_count(logical=False) or available or 1)
-    torch.set_num_threads(max(1, cores // local_processes))
+    threads = max(1, cores // local_processes)
+    torch.set_num_threads(threads)
+    threadpool_limits(threads, user_api="blas")
 
 
 def choose_precision(requested: str, *, on_cpu: bool) -> str:

@@ -6,6 +6,7 @@ The defaults are the recipe of configs/recipes/minilm_cpu.yaml; docs/recipe.md s
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from movie_genres.model.devices import PRECISIONS, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
 from movie_genres.training.launch import (
     check_devices,
+    check_sharding,
     check_world,
     divide_step,
     started_processes,
@@ -29,6 +31,8 @@ from movie_genres.training.losses import CLASS_WEIGHTS
 from movie_genres.training.precision import decide_precision
 from movie_genres.training.recipe_files import hint, read_recipe, recipe_file
 from movie_genres.training.stock_flags import (
+    OTHER_NAMES,
+    REFUSED,
     TAKEN,
     TAKEN_BEFORE,
     add_taken_before,
@@ -236,7 +240,18 @@ _KINDS: Any = (ProjectArguments, FinetuneArguments)
 
 class _Parser(HfArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(one_line(message))  # and not after the usage of all flags
+        """One line, and not the usage of all flags before it.
+
+        Raises:
+            InputError: Always.
+        """
+        found = re.search(r"--(\w+)", message)
+        name = found[1] if found else ""
+        if name in REFUSED:
+            message = f"--{name} is not taken: {REFUSED[name]}"
+        elif name in OTHER_NAMES:  # and a beginning of several flags
+            message = f"unknown argument --{name}; today: {OTHER_NAMES[name]}"
+        raise InputError(one_line(message))
 
 
 class _NotGiven:
@@ -265,6 +280,7 @@ def parse_finetune_args(
     project = ProjectArguments(**_values(ProjectArguments, given))
     project.check()
     trainer = Namespace(**_defaults(FinetuneArguments) | _values(FinetuneArguments, given))
+    check_sharding()
     check_devices(processes, use_cpu=trainer.use_cpu)
     project.precision = decide_precision(given)
     trainer.bf16, trainer.fp16 = (project.precision == half for half in ("bf16", "fp16"))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import get_int_from_env, parse_flag_from_env
 from transformers import TrainingArguments
 
-from movie_genres.errors import InputError
+from movie_genres.errors import InputError, one_line
 
 
 def started_processes() -> int:
     """How many processes the launcher has started, on all machines."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    # torchrun and accelerate, then MPI's launchers: where accelerate itself looks.
+    return get_int_from_env(("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"), 1)
 
 
 def divide_step(given: Mapping[str, Any], processes: int, *, default: int) -> dict[str, int]:
@@ -79,4 +82,22 @@ def check_world(args: TrainingArguments, processes: int) -> None:
         raise InputError(
             f"the launcher started {processes} processes, which do not see each other; "
             "configs/accelerate has configurations in which they do"
+        )
+
+
+def check_sharding() -> None:
+    """Raises: InputError: If no process would have the whole weights at the end (ZeRO-3)."""
+    if not parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        return
+    stage: Any = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    if file := os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"):
+        try:
+            config = json.loads(Path(file).read_text(encoding="utf-8"))
+            stage = config.get("zero_optimization", {}).get("stage", 0)
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{file} is no DeepSpeed configuration: {one_line(error)}") from None
+    if str(stage) == "3":
+        raise InputError(
+            "ZeRO-3 of DeepSpeed leaves no process with whole weights to save; give ZeRO stage 1 "
+            "or 2, or FSDP: accelerate launch --config_file configs/accelerate/fsdp.yaml"
         )

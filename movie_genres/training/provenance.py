@@ -11,12 +11,19 @@ from typing import Any
 import torch
 import transformers
 from transformers import SchedulerType, TrainingArguments
+from transformers.training_args import OptimizerNames
 
 from movie_genres.evaluation.artifacts import ModelMetadata
 from movie_genres.model.encoder import EncoderName
 from movie_genres.training.arguments import ProjectArguments, films_per_step
 from movie_genres.training.seed_runs import Trained
 from movie_genres.training.selection import Choice
+
+_WITHOUT_WARMUP = (
+    SchedulerType.CONSTANT,
+    SchedulerType.REDUCE_ON_PLATEAU,
+    SchedulerType.GREEDY,
+)
 
 
 def training_metadata(
@@ -68,8 +75,9 @@ def model_metadata(
         + Choice(**train["averaging"]).sentence()
         if train["averaging"]
         else "none: one seed run",
-        "learning rate": f"{args.learning_rate:g}, {SchedulerType(args.lr_scheduler_type).value}, "
-        f"warm-up {args.warmup_steps:g}, weight decay {args.weight_decay:g}",
+        "learning rate": f"{args.learning_rate:g}, {_schedule(args)}",
+        "optimiser": f"{OptimizerNames(args.optim).value}, weight decay {args.weight_decay:g}",
+        "dropout": f"{project.dropout:g}",
         "batch": f"{films_per_step(args)} films",
         "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
         "head": "initialised from logistic regressions on the frozen encoder"
@@ -113,6 +121,14 @@ def _epochs(args: TrainingArguments, train: Mapping[str, Any]) -> str:
     return f"{words}, best checkpoint by validation {score} after " + " / ".join(
         f"{epoch:.3g}" for epoch in best
     )
+
+
+def _schedule(args: TrainingArguments) -> str:
+    kind, warmup = SchedulerType(args.lr_scheduler_type), args.warmup_steps
+    if not warmup or kind in _WITHOUT_WARMUP:
+        return f"{kind.value}, no warm-up"
+    share = f"{warmup:.0%} of the steps" if warmup < 1 else f"{warmup:g} steps"
+    return f"{kind.value}, warm-up over {share}"
 
 
 def _each(figures: Sequence[str]) -> str:

@@ -48,6 +48,7 @@ _OUTPUTS = (
 _NOT_COMPARED = {
     "activation_checkpointing",
     "activation_checkpointing_kwargs",
+    "cache_activations",
     "dataloader_multiprocessing_context",
     "dataloader_num_workers",
     "dataloader_persistent_workers",
@@ -78,6 +79,9 @@ _NOT_COMPARED = {
     "run_name",
     "save_total_limit",
     "skip_memory_metrics",
+    "torch_compile",
+    "torch_compile_backend",
+    "torch_compile_mode",
     "torch_empty_cache_steps",
     "trackio_bucket_id",
     "trackio_space_id",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ REFUSED = {
     "data_seed": "the order of the films follows --seed",
     "dataloader_drop_last": "every film counts",
     "dataloader_in_order": "a resumed run reads the films in the order of a whole one",
+    "debug": "its hooks cannot read an encoder; a loss that is not finite ends the run anyway",
     "deepspeed": "the launcher configures it: accelerate config, then accelerate launch",
     "eval_do_concat_batches": _SCORES,
     "eval_use_gather_object": "what the processes gather are tensors",
@@ -117,8 +119,6 @@ OTHER_NAMES = {
     "max_seq_length": "--max-length",
     "max_train_samples": _SPLITS,
     "mixed_precision": "--precision",
-    "model": "--model-name-or-path",
-    "model_name": "--model-name-or-path",
     "no_cuda": "--use_cpu",
     "overwrite_cache": "--overwrite",
     "overwrite_output_dir": "--overwrite",
@@ -247,6 +247,8 @@ def check_on_trial(args: TrainingArguments) -> None:
             f"--optim {_value(args.optim)}, --lr_scheduler_type {_value(args.lr_scheduler_type)} "
             f"and what belongs to them: {one_line(error)}"
         ) from None
+    if args.optim_args:
+        _check_optim_args(args)
     if args.torch_compile:  # to import what lists them takes seconds
         _check_choice(args, "torch_compile_backend", torch._dynamo.list_backends(exclude_tags=()))
         _check_choice(args, "torch_compile_mode", torch._inductor.list_mode_options())
@@ -262,6 +264,23 @@ def check_on_trial(args: TrainingArguments) -> None:
             raise InputError(f"--report_to {name!r} is not one of: {known}")
         if name != "flyte" and name not in get_available_reporting_integrations():
             raise InputError(f"--report_to {name} needs its package: pip install {name}")
+
+
+def _check_optim_args(args: TrainingArguments) -> None:
+    """Raises: InputError: If the optimiser does not read one of them."""
+
+    def outcome(pairs: Iterable[str]) -> str:
+        try:
+            trial = SimpleNamespace(**{**vars(args), "optim_args": ",".join(pairs)})
+            return str(Trainer.get_optimizer_cls_and_kwargs(trial))  # type: ignore[arg-type]
+        except (ValueError, TypeError, LookupError) as error:
+            return str(error)
+
+    pairs = str(args.optim_args).replace(" ", "").split(",")
+    for index, pair in enumerate(pairs):
+        others, name = pairs[:index] + pairs[index + 1 :], pair.partition("=")[0]
+        if outcome(pairs) == outcome(others) == outcome([*others, f"{name}=other"]):
+            raise InputError(f"--optim_args {pair} has no effect with --optim {_value(args.optim)}")
 
 
 def _check_choice(args: TrainingArguments, name: str, known: Iterable[str]) -> None:
