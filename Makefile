@@ -15,7 +15,7 @@ RUN := .venv/bin
 
 demo: .venv/installed
 	$(RUN)/python prepare_dataset.py
-	$(RUN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no finetune.py configs/recipes/demo.yaml
+	CUDA_VISIBLE_DEVICES=$${CUDA_VISIBLE_DEVICES-0} $(RUN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no finetune.py configs/recipes/demo.yaml
 
 test: .venv/installed-dev
 	$(RUN)/python -m pytest

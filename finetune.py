@@ -1,7 +1,7 @@
 """data/prepared -> runs/<name>/: a fine-tuned encoder, its decisions, scores, figures and card.
 
     accelerate launch finetune.py
-    accelerate launch finetune.py configs/recipes/bert_base.yaml \\
+    accelerate launch finetune.py configs/recipes/base_encoder.yaml \\
         --dataset-dir data/mine --output-dir runs/mine
 
 Flags after a recipe win over it. The same command again resumes from the last checkpoint; on a
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import transformers
 from datasets import disable_progress_bars
-from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
 from metrics import LOGGED, GenreMetrics
 from movie_genres.command_line import exit_code
@@ -38,19 +38,35 @@ from movie_genres.hub.repository import Repository
 from movie_genres.hub.trainer_arguments import pop_hub_arguments
 from movie_genres.model.attention import attend_in_float32
 from movie_genres.model.devices import peak_memory_bytes, use_all_cores
-from movie_genres.model.encoder import EncoderName, LoadedEncoder, find_encoder, load_encoder
+from movie_genres.model.encoder import (
+    DEFAULT_ENCODER,
+    EncoderName,
+    LoadedEncoder,
+    find_encoder,
+    load_encoder,
+    sample_batch,
+)
 from movie_genres.model.layers import freeze_lower
 from movie_genres.preparation.loading import Prepared, load_prepared
+from movie_genres.signals import stop_with_launcher
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments, parse_finetune_args
-from movie_genres.training.averaging import SeedRun
 from movie_genres.training.batches import TrainingInputs, cached_inputs, tokenize_splits
-from movie_genres.training.callbacks import EvaluationFiles, ReadableProgress, print_plan
+from movie_genres.training.callbacks import (
+    EvaluationFiles,
+    ReadableProgress,
+    print_plan,
+    report_into,
+)
 from movie_genres.training.checkpoints import TrainingStoppedError
 from movie_genres.training.losses import UNKNOWN, mean_loss, positive_weights, weighted_bce_sum
+from movie_genres.training.precision import check_precision
 from movie_genres.training.probe import initialise_head, probe_logits
 from movie_genres.training.provenance import model_metadata, training_metadata
+from movie_genres.training.recipe_files import OTHER_RECIPE, recipe_file
 from movie_genres.training.run_folder import RunFolder, run_record
-from movie_genres.training.seed_runs import train_seed_runs
+from movie_genres.training.seed_runs import Trained, train_seed_runs
+from movie_genres.training.selection import Scorer
+from movie_genres.training.stock_flags import check_on_trial
 from movie_genres.training.trainer import FilmTrainer
 
 _SEED_STEP = 10_007
@@ -121,7 +137,10 @@ class Job:
     prepared: Prepared
     encoder: EncoderName
     loaded: LoadedEncoder
+    n_frozen: int
+    """Layers, lowest first."""
     pos_weight: np.ndarray
+    has_recipe: bool
 
     @property
     def is_main_process(self) -> bool:
@@ -136,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = (args.metric_for_best_model or "loss").removeprefix("eval_")
     if name not in (*LOGGED, "loss"):  # refused now, and not after the first epoch
         raise InputError(f"--metric_for_best_model {name!r} is not one of: {', '.join(LOGGED)}")
+    check_on_trial(args)
     disable_progress_bars()
     transformers.logging.disable_progress_bar()  # of reading and writing weights
     publishing, repository = pop_hub_arguments(args), None
@@ -143,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         target, token = publishing
         repository = Repository.connect(target, "model", token)  # not after hours of training
     try:
-        run = finetune(project, args)
+        run = finetune(project, args, has_recipe=recipe_file(argv) is not None)
     except TrainingStoppedError as stop:
         if args.process_index == 0:
             print(f"{stop}; the same command resumes from there", flush=True)
@@ -158,8 +178,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
-    """Load, train, then decide and judge; give the folder of the run, which may be complete."""
+def finetune(
+    project: ProjectArguments, args: FinetuneArguments, *, has_recipe: bool = True
+) -> RunFolder:
+    """Load, train, then decide and judge; give the folder of the run, which may be complete.
+
+    Without a recipe, one line says which file is for another encoder than the packaged one.
+    """
+    stop_with_launcher()
     use_all_cores(int(os.environ.get("LOCAL_WORLD_SIZE", args.world_size)))
     run = RunFolder(Path(args.output_dir or "runs/demo"))
     prepared = load_prepared(Path(project.dataset_dir))
@@ -173,33 +199,42 @@ def finetune(project: ProjectArguments, args: FinetuneArguments) -> RunFolder:
             print(closing_words(metrics, run.path))
         return run
     set_seed(args.seed)
-    loaded = load_encoder(encoder, prepared.labels, project.max_length, dropout=project.dropout)
+    loaded = load_encoder(
+        encoder, prepared.labels, project.max_length,
+        dropout=project.dropout, precision=project.precision,
+    )  # fmt: skip
     loaded.model.config.text_fields = prepared.report.get("text_fields")
+    sample = sample_batch(loaded.tokenizer, 8)
+    n_frozen = freeze_lower(loaded.model, project.frozen_share, sample)
     pos_weight = positive_weights(prepared.y("train"), project.class_weights)
-    job = Job(project, args, run, prepared, encoder, loaded, pos_weight)
+    job = Job(project, args, run, prepared, encoder, loaded, n_frozen, pos_weight, has_recipe)
     job.wait_for_everyone()  # every process has looked at the folder before it changes
-    if job.is_main_process:
-        run.start(record, overwrite=project.overwrite)
-    job.wait_for_everyone()
-    model, seed_runs = train(job)
-    if job.is_main_process:
-        # The other processes are done: none waits at a barrier, with a time limit, for this.
-        finish(job, model, seed_runs)
+    with run.held(args.distributed_state):
+        if job.is_main_process:
+            run.start(record, overwrite=project.overwrite)
+        job.wait_for_everyone()
+        trained = train(job)
+        if job.is_main_process:
+            # The other processes are done: none waits at a barrier, with a time limit, for this.
+            finish(job, trained)
     return run
 
 
-def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
-    """Freeze, tokenise, initialise the head, train the seed runs and average their weights."""
+def train(job: Job) -> Trained:
+    """Tokenise, initialise the head, train the seed runs; keep their average or the best."""
     project, args, model, began = job.project, job.args, job.loaded.model, time.perf_counter()
-    n_frozen = freeze_lower(model, project.frozen_share)
+    n_frozen = job.n_frozen
     if job.is_main_process:
         print_plan(project, args, job.prepared, job.loaded, n_frozen)
+        if not job.has_recipe and project.model_name_or_path != DEFAULT_ENCODER:
+            print(f"note: these values are the packaged MiniLM's; for others take {OTHER_RECIPE}")
     model.to(args.device)  # type: ignore[arg-type]  # the stub of `to` lacks the device
     if args.device.type == "cpu" and project.precision != "float32":
         attend_in_float32(model)
     inputs = tokenize_splits(job.prepared, job.loaded.tokenizer, project.tokens_in_training)
     with ExitStack() as stack:
-        if n_frozen and project.caches_activations(args.device):
+        trains = not job.run.is_trained(project.soup)
+        if trains and n_frozen and project.caches_activations(args.device):
             cache = job.run.cached_activations
             cached = cached_inputs(
                 inputs, model, n_frozen, folder=cache, precision=project.precision
@@ -213,14 +248,21 @@ def train(job: Job) -> tuple[PreTrainedModel, list[SeedRun]]:
                 pos_weight=job.pos_weight, inverse_penalty=project.probe_c,
             )  # fmt: skip
         build = partial(build_trainer, job, inputs)
-        return train_seed_runs(model, job.run, build, count=project.soup, seconds=seconds)
+        scorer = Scorer(
+            inputs, GenreMetrics(job.prepared.labels), job.pos_weight,
+            metric=(args.metric_for_best_model or "loss").removeprefix("eval_"),
+            greater_is_better=bool(args.greater_is_better), precision=project.precision,
+        )  # fmt: skip
+        return train_seed_runs(model, job.run, build, scorer, count=project.soup, seconds=seconds)
 
 
 def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float) -> GenreTrainer:
     """The Trainer of seed run `number`, from 1; `seconds` are what the run has taken so far."""
     project, args = job.project, copy.copy(job.args)
     folder = job.run.seed_run(number) if project.soup > 1 else job.run.checkpoints
+    seed_run = folder.relative_to(job.run.checkpoints).name
     args.output_dir = str(folder)
+    args.run_name = "-".join(filter(None, [args.run_name or job.run.path.resolve().name, seed_run]))
     args.seed = (args.seed + _SEED_STEP * (number - 1)) % 2**32
     if project.soup > 1 and job.is_main_process:
         print(f"seed run {number} of {project.soup}", flush=True)
@@ -236,29 +278,25 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
         train_lengths=inputs.lengths["train"],
         seconds_before=seconds,
     )
+    check_precision(trainer.accelerator, project.precision)
     ReadableProgress(not args.disable_tqdm, project.soup - number).replace_stock(trainer)
-    evaluations = job.run.evaluations / folder.relative_to(job.run.checkpoints)
-    trainer.add_callback(EvaluationFiles(trainer, evaluations))
+    trainer.add_callback(EvaluationFiles(trainer, job.run.evaluations / seed_run))
+    report_into(trainer, job.run.logs, seed_run)
     if project.early_stopping_patience and args.eval_strategy != "no":
         trainer.add_callback(EarlyStoppingCallback(project.early_stopping_patience))
     return trainer
 
 
-def finish(job: Job, model: PreTrainedModel, seed_runs: Sequence[SeedRun]) -> None:
+def finish(job: Job, trained: Trained) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
     project, run, seed, memory = job.project, job.run, job.args.seed, peak_memory_bytes()
-    train = training_metadata(
-        seed_runs,
-        precision=project.precision,
-        world_size=job.args.world_size,
-        probing_seconds=run.load_probe()[1] if project.probe_c else 0.0,
-        memory=memory,
-    )
+    probing_seconds = run.load_probe()[1] if project.probe_c else 0.0
+    train = training_metadata(trained, probing_seconds=probing_seconds, memory=memory)
     metadata = model_metadata(job.args, project, run.path, job.encoder, train)
-    model.config.provenance = metadata.provenance(job.prepared)
+    trained.model.config.provenance = metadata.provenance(job.prepared)
     print("fitting calibration and thresholds, reading the test split once", flush=True)
     results, sweep = tune_and_judge(
-        TextModel(model, job.loaded.tokenizer, project.max_length),
+        TextModel(trained.model, job.loaded.tokenizer, project.max_length),
         job.prepared,
         pos_weight=job.pos_weight,
         objective=project.objective,

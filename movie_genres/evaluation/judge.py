@@ -125,7 +125,7 @@ def _judge_test(
     text_model: TextModel, prepared: Prepared, thresholds: ThresholdSets, seed: int
 ) -> Results:
     texts, plots = prepared.texts("test"), prepared.plots("test")
-    return judge(
+    results = judge(
         prepared.labels,
         prepared.y("test"),
         text_model.logits(texts),
@@ -134,6 +134,7 @@ def _judge_test(
         plot_logits=text_model.logits(plots) if plots != texts else None,
         seed=seed,
     )
+    return replace(results, device=text_model.model.device.type)
 
 
 def judge_baselines(

@@ -60,6 +60,8 @@ class Results:
     baselines: dict[str, Baseline] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    """Type of the device that computed the probabilities, such as cpu or cuda."""
 
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
@@ -82,6 +84,7 @@ class Results:
             },
             "selection": self.selection,
             "train": self.train or None,
+            "measured_on": self.device,
         }
 
     def differences(self) -> dict[str, dict[str, Any]]:

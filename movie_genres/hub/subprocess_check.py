@@ -79,12 +79,14 @@ def predict_by_name(
         Probabilities by genre of each text ("pipeline", "classifier", "onnx" by precision); whether
         tokenizer.json by itself gives the tokenizer's tokens ("same_tokens"); the thresholds; and
         for the film of the snippet the probabilities by the classifier ("film") and what the
-        snippet printed ("snippet_scores", "snippet_onnx_scores", "snippet_genres").
+        snippet printed ("snippet_scores", "snippet_onnx_scores", "snippet_genres"); and the
+        types of the devices ("devices").
     """
     from huggingface_hub import snapshot_download
     from transformers import pipeline
 
     from movie_genres.inference.classifier import GenreClassifier
+    from movie_genres.model.devices import default_device
 
     folder = repo_id if revision is None else snapshot_download(repo_id, revision=revision)
     classifier = GenreClassifier.from_pretrained(folder)
@@ -118,6 +120,7 @@ def predict_by_name(
         "snippet_scores": {s["label"]: s["score"] for s in printed["scores"]},
         "snippet_onnx_scores": printed.get("onnx_scores"),
         "snippet_genres": printed["genres"],
+        "devices": [plain.model.device.type, default_device().type],
     }
 
 

@@ -24,6 +24,7 @@ from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.inference.films import FilmsFile
 from movie_genres.inference.prediction_files import Columns, count_rows, join_parts, write_part
+from movie_genres.locks import locked
 from movie_genres.progress import Pace
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.signals import StoppedError, stopping_signals
@@ -114,7 +115,8 @@ class Parts:
         parts = cls(output.resolve())  # of a link, the file that it names
         parts._refuse_foreign()
         parts.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(parts.folder):
+        busy = f"another process is writing {parts.folder}; wait for it, or name another --output"
+        with locked(parts.folder / "lock", busy):
             record = {"format": _FORMAT, "chunk rows": CHUNK_ROWS, **command}
             different = [] if restart else parts._differences(record)
             if different:
@@ -208,28 +210,6 @@ def _rename_once_on_disk(new: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock the folder; the lock ends with the process, even if that is killed.
-
-    Raises:
-        InputError: If another process holds the lock.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows: there is no such lock
-        yield
-        return
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"another process is writing {folder}; wait for it, or name another --output"
-            ) from None
-        yield
 
 
 class Progress:

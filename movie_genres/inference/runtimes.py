@@ -26,7 +26,7 @@ from movie_genres.errors import InputError, one_line
 from movie_genres.files import file_sha256
 from movie_genres.inference.precisions import ONNX_FILES
 from movie_genres.model.batching import rows_of_batches, tokens_that_suit
-from movie_genres.model.devices import autocast
+from movie_genres.model.devices import autocast, forbid_tf32
 from movie_genres.model.folders import (
     LOADING_ERRORS,
     check_model_name,
@@ -277,7 +277,8 @@ def predict_logits(
     *,
     max_length: int,
 ) -> np.ndarray:
-    """Logits of texts by an unchanged model in float32, shape (n_texts, n_labels)."""
+    """Logits of texts by an unchanged model in true float32, shape (n_texts, n_labels)."""
+    forbid_tf32()
     return compute_logits(TorchRuntime(model), tokenizer, texts, max_length=max_length)
 
 

@@ -47,11 +47,18 @@ def _attention_in_float32(
     attention_mask: torch.Tensor | None,
     **named: Any,
 ) -> tuple[torch.Tensor, None]:
+    # A mask may hold numbers, and so may what T5 adds to it.
+    mask, named = _float32(attention_mask), {name: _float32(v) for name, v in named.items()}
     with torch.autocast("cpu", enabled=False):
         context, _ = sdpa_attention_forward(
-            module, query.float(), key.float(), value.float(), attention_mask, **named
+            module, query.float(), key.float(), value.float(), mask, **named
         )
     return context.to(query.dtype), None
+
+
+def _float32(value: Any) -> Any:
+    floating = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.float() if floating else value
 
 
 AttentionInterface.register(_IN_FLOAT32, _attention_in_float32)

@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
 
 from movie_genres.errors import TrainingError
 from movie_genres.files import write_json
 from movie_genres.model.attention import fused_attention
-from movie_genres.model.batching import PAD_TO_MULTIPLE_OF, rows_of_batches, tokens_that_suit
+from movie_genres.model.batching import rows_of_batches, tokens_that_suit
+from movie_genres.model.cached_films import CachedFilms, RowsFile
 from movie_genres.model.devices import autocast
-from movie_genres.model.layers import find_embeddings, find_stack
+from movie_genres.model.layers import Batch, captured_inputs, find_embeddings, find_stack
 from movie_genres.progress import Pace
 
 if TYPE_CHECKING:  # using a model needs neither the Trainer's libraries nor their seconds
@@ -44,98 +41,10 @@ MOST_OF_DISK = 0.5
 _COMPLETE = "complete.json"
 _UNSUPPORTED = (AttributeError, IndexError, RuntimeError, StopIteration, TypeError, ValueError)
 """What a model raises that cannot run without its embeddings and lower layers."""
-
-Batch = Mapping[str, torch.Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class RowsFile:
-    """Arrays of one width and different lengths, one after another in a file."""
-
-    path: Path
-    lengths: np.ndarray
-    """Of each row, shape (n_rows,)."""
-    width: int
-    dtype: str
-
-    @cached_property
-    def starts(self) -> np.ndarray:
-        """Where each row begins, and where the last one ends, in units of the width."""
-        return np.concatenate([[0], np.cumsum(self.lengths)])
-
-    @property
-    def n_bytes(self) -> int:
-        return int(self.starts[-1]) * self.width * np.dtype(self.dtype).itemsize
-
-    def allocate(self) -> None:
-        """Create the file, so that several processes can write their rows into it."""
-        with self.path.open("wb") as file:
-            file.truncate(self.n_bytes)
-
-    def write(self, rows: Iterable[int], values: Iterable[np.ndarray]) -> None:
-        """Write rows, each of shape (length, width).
-
-        Raises:
-            TrainingError: If a value is not finite, or beyond the range of the file.
-        """
-        with self.path.open("r+b") as file, np.errstate(over="ignore"):
-            for row, value in zip(rows, values, strict=True):
-                stored = np.ascontiguousarray(value, dtype=self.dtype)
-                if not np.isfinite(value).all():
-                    raise TrainingError(
-                        "the encoder's activations are not finite. Likely causes: an encoder whose "
-                        "weights are damaged, fp16 without the range for this model (--precision "
-                        "float32 or bf16)"
-                    )
-                if not np.isfinite(stored).all():
-                    raise TrainingError(
-                        f"activations of the frozen layers are beyond the range of {self.dtype}; "
-                        "give --cache-activations never"
-                    )
-                file.seek(self._offset(row))
-                file.write(stored.tobytes())
-
-    def read(self, row: int) -> np.ndarray:
-        """One row, shape (length, width)."""
-        # Read, not mapped: pages of a mapped file count as memory of the process.
-        count = int(self.lengths[row]) * self.width
-        values = np.fromfile(self.path, self.dtype, count, offset=self._offset(row))
-        return values.reshape(-1, self.width)
-
-    def _offset(self, row: int) -> int:
-        return int(self.starts[row]) * self.width * np.dtype(self.dtype).itemsize
-
-
-class CachedFilms(Dataset[dict[str, np.ndarray]]):
-    """Films as the trainable layers read them.
-
-    Args:
-        file: Activations, one row per film.
-        labels: As batches have them, shape (n_films, n_labels).
-    """
-
-    def __init__(self, file: RowsFile, labels: np.ndarray) -> None:
-        self.file = file
-        self.labels = labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, row: int) -> dict[str, np.ndarray]:
-        return {"inputs_embeds": self.file.read(row), "labels": self.labels[row]}
-
-
-def collate_activations(films: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
-    """A padded batch of `CachedFilms`: inputs_embeds (float32), attention_mask, labels."""
-    activations = [torch.from_numpy(film["inputs_embeds"]) for film in films]
-    padded = pad_sequence(activations, batch_first=True).float()
-    padded = pad(padded, (0, 0, 0, -padded.shape[1] % PAD_TO_MULTIPLE_OF))
-    lengths = torch.tensor([len(film) for film in activations])
-    return {
-        "inputs_embeds": padded,
-        "attention_mask": (torch.arange(padded.shape[1]) < lengths[:, None]).long(),
-        "labels": torch.from_numpy(np.stack([film["labels"] for film in films])),
-    }
+FILMS_COMPARED = 8
+"""Films on which the layers that are trained must give what the whole model gives."""
+SAME_PROBABILITY = 1e-3
+"""Both are computed in float32."""
 
 
 @contextmanager
@@ -166,14 +75,20 @@ def cached_activations(
     Yields:
         The films by split, for `collate_activations`. None, and the model as it is, where the
         architecture does not allow it or the disk has no room.
+
+    Raises:
+        TrainingError: At the end, if the whole model gives other probabilities than the layers
+            that were trained.
     """
     dtype = "float32" if precision == "float32" else "float16"
     files = {
         split: RowsFile(folder / split, lengths[split], model.config.hidden_size, dtype)
         for split in films
     }
-    two = np.argsort(next(iter(lengths.values())))[[0, -1]]  # so that one of them is padded
-    shortcut = find_shortcut(model, n_frozen, _inputs(next(iter(films.values())), two, collate))
+    some = next(iter(films))
+    spread = np.linspace(0, len(lengths[some]) - 1, FILMS_COMPARED).astype(int)
+    few = np.argsort(lengths[some])[np.unique(spread)]  # so that some of them are padded
+    shortcut = find_shortcut(model, n_frozen, _inputs(films[some], few, collate, model.device))
     if shortcut is None or not _fits_on_disk(files.values(), folder):
         yield None
         return
@@ -201,6 +116,8 @@ def cached_activations(
             split: CachedFilms(files[split], np.array(rows["labels"], dtype=np.float32))
             for split, rows in films.items()
         }
+    if process.is_main_process:  # the others may hold other weights by now
+        shortcut.check(model)
 
 
 def _is_complete(folder: Path, files: Iterable[RowsFile]) -> bool:
@@ -242,9 +159,8 @@ def _write_share(
         if process.is_main_process and pace.is_due():
             split, left = file.path.name, pace.left(done, len(own))
             print(f"caching activations of the {split} split, {left} left", flush=True)
-        with captured_activations(model, n_frozen) as captured, suppress(_CapturedError):
-            model(**_inputs(films, rows, collate, model.device))
-        values = captured[0].float().cpu().numpy()
+        entering = activations(model, n_frozen, _inputs(films, rows, collate, model.device))
+        values = entering.float().cpu().numpy()
         lengths = file.lengths[rows]
         file.write(rows.tolist(), (v[:length] for v, length in zip(values, lengths, strict=True)))
 
@@ -257,30 +173,15 @@ def _inputs(
     return {name: values.to(device) for name, values in batch.items() if name != "labels"}
 
 
-class _CapturedError(Exception):
-    """The layers above the frozen ones need not run."""
+def activations(model: PreTrainedModel, n_frozen: int, batch: Batch) -> torch.Tensor:
+    """What enters layer `n_frozen`, shape (rows, tokens, width)."""
+    with captured_inputs(model, n_frozen) as run:
+        inputs, named = run(batch)
+    entering: torch.Tensor = inputs[0] if inputs else named["hidden_states"]
+    return entering.detach()
 
 
-@contextmanager
-def captured_activations(model: PreTrainedModel, n_frozen: int) -> Iterator[list[torch.Tensor]]:
-    """A list that gets what enters layer `n_frozen`, (rows, tokens, width); the forward ends there.
-
-    Each forward raises `_CapturedError`.
-    """
-    captured: list[torch.Tensor] = []
-
-    def capture(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        captured.append((inputs[0] if inputs else named["hidden_states"]).detach())
-        raise _CapturedError
-
-    handle = find_stack(model)[n_frozen].register_forward_pre_hook(capture, with_kwargs=True)
-    try:
-        yield captured
-    finally:
-        handle.remove()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shortcut:
     """How a model runs from the activations that enter its first trainable layer."""
 
@@ -288,6 +189,10 @@ class Shortcut:
     layers_return_tuples: bool
     shortened: bool
     """Whether the last layer computes the first position alone."""
+    batch: Batch
+    """Some texts."""
+    entering: torch.Tensor
+    """Their activations before the training."""
 
     @contextmanager
     def applied(self, model: PreTrainedModel) -> Iterator[None]:
@@ -307,6 +212,35 @@ class Shortcut:
                 del module.forward
             del model.main_input_name
 
+    @torch.no_grad()
+    def check(self, model: PreTrainedModel) -> None:
+        """Compare the layers that were trained with the whole model.
+
+        Raises:
+            TrainingError: If they give other probabilities: what was trained is not what would be
+                published.
+        """
+        model.eval()
+        whole = model(**self.batch).logits
+        with self.applied(model):
+            trained = self.logits(model)
+        difference = float((whole.sigmoid() - trained.sigmoid()).abs().max())
+        if not difference <= SAME_PROBABILITY:
+            lower = activations(model, self.n_frozen, self.batch)
+            changed = not torch.allclose(lower, self.entering, rtol=1e-3, atol=1e-3)
+            raise TrainingError(
+                f"the whole model gives a film another probability (by {difference:.2g}) than the "
+                f"layers that were trained: {'the frozen' if changed else 'the shortened'} layers "
+                f"of {type(model).__name__} compute something else than before the training. Give "
+                "--cache-activations never"
+            )
+
+    def logits(self, model: PreTrainedModel) -> torch.Tensor:
+        """Of the texts, by a model that this is applied to, from their activations."""
+        mask = self.batch["attention_mask"]
+        logits: torch.Tensor = model(inputs_embeds=self.entering, attention_mask=mask).logits
+        return logits
+
     def _skip(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:
         return (hidden_states, None) if self.layers_return_tuples else hidden_states
 
@@ -319,21 +253,19 @@ def find_shortcut(model: PreTrainedModel, n_frozen: int, batch: Batch) -> Shortc
         None if no or every layer is frozen, or if the architecture does not allow it.
     """
     layers = find_stack(model)
-    if not 0 < n_frozen < len(layers):
+    # Cached activations are padded on the right.
+    if not 0 < n_frozen < len(layers) or not batch["attention_mask"][:, 0].all():
         return None
     training, outputs = model.training, []
     model.eval()
     handle = layers[0].register_forward_hook(lambda _, __, output: outputs.append(output))
     expected = model(**batch).logits
     handle.remove()
-    with captured_activations(model, n_frozen) as captured, suppress(_CapturedError):
-        model(**batch)
-    found = None
+    found, entering = None, activations(model, n_frozen, batch)
     for shortened in (True, False):
-        shortcut = Shortcut(n_frozen, isinstance(outputs[0], tuple), shortened)
+        shortcut = Shortcut(n_frozen, isinstance(outputs[0], tuple), shortened, batch, entering)
         with suppress(*_UNSUPPORTED), shortcut.applied(model):
-            mask = batch["attention_mask"]
-            logits = model(inputs_embeds=captured[0], attention_mask=mask).logits
+            logits = shortcut.logits(model)
             if torch.allclose(logits, expected, rtol=1e-4, atol=1e-4):
                 found = shortcut
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -12,16 +13,21 @@ PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
 
 def use_all_cores(local_processes: int) -> None:
-    """Give each process of this machine its share of the physical cores.
+    """Give each process of this machine its share of the physical cores, in torch and in BLAS.
 
     `accelerate launch` sets OMP_NUM_THREADS to 1 where it is not set, which halves the speed on
-    two cores already.
+    two cores already. scikit-learn computes by the BLAS of NumPy and SciPy, which read that
+    variable when they were imported.
     """
-    import psutil  # using a model needs neither this nor accelerate: space/requirements.txt
+    # Using a model needs neither of these, nor accelerate: space/requirements.txt.
+    import psutil
+    from threadpoolctl import threadpool_limits
 
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = min(available or 1, psutil.cpu_count(logical=False) or available or 1)
-    torch.set_num_threads(max(1, cores // local_processes))
+    threads = max(1, cores // local_processes)
+    torch.set_num_threads(threads)
+    threadpool_limits(threads, user_api="blas")
 
 
 def choose_precision(requested: str, *, on_cpu: bool) -> str:
@@ -43,6 +49,20 @@ def weights_are_sharded() -> bool:
     from accelerate.utils import parse_flag_from_env
 
     return any(parse_flag_from_env(f"ACCELERATE_USE_{name}") for name in ("FSDP", "DEEPSPEED"))
+
+
+def forbid_tf32() -> None:
+    """Compute what is float32 in float32 from now on.
+
+    `--tf32`, and `--torch_compile` on an Ampere GPU, let matrix products round to 10 bits. That
+    suits a training, but changes probabilities by up to 1e-3.
+    """
+    backends: Any = torch.backends
+    for backend in (
+        *(backends, backends.cuda.matmul, backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn),
+        *(backends.mkldnn, backends.mkldnn.matmul),
+    ):
+        backend.fp32_precision = "ieee"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -75,5 +75,6 @@ def check_model_name(name: str, flag: str) -> None:
 
 def stored_max_length(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
     """Tokens to which texts are truncated: as stored by training, at most the model's positions."""
-    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
-    return int(min(tokenizer.model_max_length, positions))
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    limit = positions if positions > 0 else tokenizer.model_max_length  # -1: relative positions
+    return int(min(tokenizer.model_max_length, limit))

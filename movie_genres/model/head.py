@@ -88,8 +88,9 @@ def fold_affine(model: PreTrainedModel, slope: np.ndarray, shift: np.ndarray) ->
         shift: Shape (n_labels,).
     """
     linear = final_linear(model)
-    weight = linear.weight.detach().double().cpu().numpy()
-    bias = 0.0 if linear.bias is None else linear.bias.detach().double().cpu().numpy()
+    # On the CPU, because Apple's GPUs have no float64.
+    weight = linear.weight.detach().cpu().double().numpy()
+    bias = 0.0 if linear.bias is None else linear.bias.detach().cpu().double().numpy()
     folded = LinearHead(
         (weight * slope[:, None]).astype(np.float32), (bias * slope + shift).astype(np.float32)
     )

@@ -6,27 +6,40 @@ The defaults are the recipe of configs/recipes/minilm_cpu.yaml; docs/recipe.md s
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import json
+import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from movie_genres.decisions.thresholds import OBJECTIVES, RECALL_AT_PRECISION, find_objective
 from movie_genres.errors import InputError, one_line
-from movie_genres.model.devices import PRECISIONS, choose_precision, weights_are_sharded
+from movie_genres.model.devices import PRECISIONS, weights_are_sharded
 from movie_genres.model.encoder import DEFAULT_ENCODER
+from movie_genres.training.launch import (
+    check_devices,
+    check_sharding,
+    check_world,
+    divide_step,
+    started_processes,
+)
 from movie_genres.training.losses import CLASS_WEIGHTS
+from movie_genres.training.precision import decide_precision
+from movie_genres.training.recipe_files import hint, read_recipe, recipe_file
+from movie_genres.training.stock_flags import (
+    OTHER_NAMES,
+    REFUSED,
+    TAKEN,
+    TAKEN_BEFORE,
+    add_taken_before,
+    check_stock_flags,
+)
 
 CACHE_ACTIVATIONS = ("auto", "always", "never")
-_RECIPE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def _help(text: str, choices: Sequence[str] | None = None) -> dict[str, Any]:
@@ -85,6 +98,15 @@ class ProjectArguments:
             "is initialised from; 0 initialises it at random."
         ),
     )
+    films_per_step: int = field(
+        default=8,
+        metadata=_help(
+            "Films per optimiser step, divided over processes and accumulation steps, of which "
+            "there is one unless a batch flag says otherwise: --per_device_train_batch_size is "
+            "then what fits into memory. Without --films-per-step, batch flags have their stock "
+            "meaning."
+        ),
+    )
     soup: int = field(
         default=3,
         metadata=_help(
@@ -116,7 +138,8 @@ class ProjectArguments:
         default="auto",
         metadata=_help(
             "Autocast: bf16, fp16 or float32; auto takes bf16 where the device computes in it, "
-            "fp16 on older GPUs, float32 elsewhere.",
+            "fp16 on older GPUs, float32 elsewhere. --bf16, --fp16 and accelerate's configuration "
+            "say the same; contradictions are refused.",
             PRECISIONS,
         ),
     )
@@ -212,8 +235,27 @@ class FinetuneArguments(TrainingArguments):
         super().__post_init__()
 
 
-_SEE_HELP = "; see finetune.py --help"
 _KINDS: Any = (ProjectArguments, FinetuneArguments)
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, and not the usage of all flags before it.
+
+        Raises:
+            InputError: Always.
+        """
+        found = re.search(r"--(\w+)", message)
+        name = found[1] if found else ""
+        if name in REFUSED:
+            message = f"--{name} is not taken: {REFUSED[name]}"
+        elif name in OTHER_NAMES:  # and a beginning of several flags
+            message = f"unknown argument --{name}; today: {OTHER_NAMES[name]}"
+        raise InputError(one_line(message))
+
+
+class _NotGiven:
+    """Of a flag; its default cannot say so, because it may be given as well."""
 
 
 def parse_finetune_args(
@@ -224,108 +266,67 @@ def parse_finetune_args(
     Flags take dashes or underscores.
 
     Raises:
-        InputError: If a flag or a key of the recipe is unknown, a value is out of range, or two of
-            them contradict.
+        InputError: If a flag or a key of the recipe is unknown, a value is out of range, a flag
+            would have no effect, or two of them contradict.
     """
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments and arguments[0].endswith(_RECIPE_SUFFIXES):
-        arguments = read_recipe(Path(arguments[0])) + arguments[1:]
-    parser = HfArgumentParser(_KINDS, description="Fine-tune an encoder; see README.md.")
-    namespace, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        nearest = _nearest(unknown[0].lstrip("-").split("=")[0])
-        hint = f"; did you mean --{nearest.replace('_', '-')}?" if nearest else ""
-        raise InputError(f"unknown argument(s): {' '.join(unknown)}{hint or _SEE_HELP}")
-    _check_trainer_arguments(namespace)
-    project = ProjectArguments(**_values(ProjectArguments, namespace))
+    arguments, recipe = list(sys.argv[1:] if argv is None else argv), recipe_file(argv)
+    if recipe is not None:
+        arguments = read_recipe(recipe, known_flags()) + arguments[1:]
+    given = _given_flags(arguments)
+    _check_trainer_arguments(given)
+    processes = started_processes()
+    default = ProjectArguments.films_per_step
+    given.update(divide_step(given, processes, default=default))
+    project = ProjectArguments(**_values(ProjectArguments, given))
     project.check()
-    _set_precision(project, namespace)
+    trainer = Namespace(**_defaults(FinetuneArguments) | _values(FinetuneArguments, given))
+    check_sharding()
+    check_devices(processes, use_cpu=trainer.use_cpu)
+    project.precision = decide_precision(given)
+    trainer.bf16, trainer.fp16 = (project.precision == half for half in ("bf16", "fp16"))
     try:
-        return project, FinetuneArguments(**_values(FinetuneArguments, namespace))
-    except (ValueError, TypeError, RuntimeError, ImportError) as error:
+        args = FinetuneArguments(**vars(trainer))
+    except (ValueError, TypeError, RuntimeError, ImportError, LookupError, OSError) as error:
         raise InputError(one_line(error)) from None
+    check_world(args, processes)
+    return project, args
 
 
-def _check_trainer_arguments(namespace: Namespace) -> None:
-    """Raises: InputError: If an argument of the Trainer is out of range, or would break a run."""
-    if namespace.push_to_hub != (namespace.hub_model_id is not None):
-        raise InputError("--push_to_hub and --hub_model_id you/name go together")
-    for name in ("hub_strategy", "hub_always_push", "hub_revision"):
-        if getattr(namespace, name) != TrainingArguments.__dataclass_fields__[name].default:
-            raise InputError(f"--{name} is not taken: what is uploaded is the finished run, once")
-    if namespace.resume_from_checkpoint:
+def _given_flags(arguments: Sequence[str]) -> dict[str, Any]:
+    """The flags of a command line by their names, those left out that say what happens anyway."""
+    parser = _Parser(_KINDS, description="Fine-tune an encoder; see README.md.")
+    add_taken_before(parser)
+    nothing = Namespace(**dict.fromkeys([*known_flags(), *TAKEN_BEFORE], _NotGiven))
+    namespace, unknown = parser.parse_known_args(arguments, nothing)
+    if unknown:
         raise InputError(
-            "--resume_from_checkpoint is not taken: the same command resumes from the last "
-            "checkpoint in --output-dir by itself"
+            f"unknown argument(s): {' '.join(unknown)}{hint(unknown[0], known_flags())}"
         )
-    if namespace.label_smoothing_factor:
-        raise InputError("--label_smoothing_factor is not taken: the loss here does not smooth")
-    if namespace.dataloader_drop_last:
-        # The Trainer would drop films of validation and of the probe as well.
-        raise InputError("--dataloader_drop_last is not taken: every film counts")
-    for name in ("per_device_train_batch_size", "per_device_eval_batch_size",
-                 "gradient_accumulation_steps"):  # fmt: skip
-        if getattr(namespace, name) < 1:
-            raise InputError(f"--{name} {getattr(namespace, name)} is less than 1")
-    if not 0 <= namespace.learning_rate < float("inf"):
-        raise InputError(f"--learning_rate {namespace.learning_rate} is not in [0, inf)")
-    if not 0 <= namespace.seed < 2**32:
-        raise InputError(f"--seed {namespace.seed} is not in [0, 2**32)")
+    given = {name: v for name, v in vars(namespace).items() if v is not _NotGiven}
+    check_stock_flags(given, _defaults(FinetuneArguments))
+    return {name: v for name, v in given.items() if name not in TAKEN | TAKEN_BEFORE}
 
 
-def _set_precision(project: ProjectArguments, namespace: Namespace) -> None:
-    """Write the precision of the training into both.
-
-    It is a property of the device, so it is decided here unless the user gives it.
-
-    Raises:
-        InputError: If it is given twice.
-    """
-    if not (namespace.bf16 or namespace.fp16):
-        on_cpu = namespace.use_cpu or not torch.cuda.is_available()
-        project.precision = choose_precision(project.precision, on_cpu=on_cpu)
-        namespace.bf16 = project.precision == "bf16"
-        namespace.fp16 = project.precision == "fp16"
-    elif project.precision != "auto":
-        raise InputError("--precision and --bf16 / --fp16 say the same thing; give one of them")
-    else:
-        project.precision = "bf16" if namespace.bf16 else "fp16"
+def _check_trainer_arguments(given: Mapping[str, Any]) -> None:
+    """Raises: InputError: If arguments of the Trainer contradict each other."""
+    merged = Namespace(**{**_defaults(FinetuneArguments), **given})
+    if merged.push_to_hub != (merged.hub_model_id is not None):
+        raise InputError("--push_to_hub and --hub_model_id you/name go together")
+    if (
+        merged.load_best_model_at_end
+        and merged.eval_strategy == merged.save_strategy == "steps"
+        and (merged.eval_steps or merged.logging_steps) != merged.save_steps
+    ):
+        raise InputError(
+            "--load_best_model_at_end needs a checkpoint of each evaluation: give --eval_steps "
+            f"and --save_steps the same value, or --save_strategy best (they are "
+            f"{merged.eval_steps or merged.logging_steps} and {merged.save_steps})"
+        )
 
 
-def read_recipe(path: Path) -> list[str]:
-    """The flags that a recipe file stands for: a mapping from their names to values.
-
-    Raises:
-        InputError: If the file cannot be read, is no such mapping, or has an unknown key.
-    """
-    try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML as well
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"the recipe {path} cannot be read: {one_line(error)}") from None
-    if not isinstance(recipe, dict):
-        raise InputError(f"the recipe {path} is no list of lines `flag_name: value`")
-    arguments = []
-    for key, value in recipe.items():
-        name = str(key).replace("-", "_")
-        if name not in _names():
-            nearest = _nearest(name)
-            hint = f"; did you mean {nearest!r}?" if nearest else _SEE_HELP
-            raise InputError(f"the recipe {path} has the unknown key {key!r}{hint}")
-        if value is None:
-            raise InputError(f"the recipe {path} gives {key} no value; leave it out, or give one")
-        values = value if isinstance(value, list) else [value]
-        texts = (json.dumps(v) if isinstance(v, dict) else str(v) for v in values)
-        arguments += [f"--{name}", *texts]
-    return arguments
-
-
-def _names() -> list[str]:
+def known_flags() -> list[str]:
+    """The names of all flags of a run."""
     return [f.name for kind in _KINDS for f in dataclasses.fields(kind) if f.init]
-
-
-def _nearest(name: str) -> str | None:
-    """The flag that was probably meant."""
-    return next(iter(difflib.get_close_matches(name.replace("-", "_"), _names(), n=1)), None)
 
 
 def films_per_step(args: TrainingArguments) -> int:
@@ -333,6 +334,12 @@ def films_per_step(args: TrainingArguments) -> int:
     return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
 
 
-def _values(dataclass_type: Any, namespace: Any) -> dict[str, Any]:
-    names = (f.name for f in dataclasses.fields(dataclass_type) if f.init)
-    return {name: getattr(namespace, name) for name in names}
+def _values(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: given[f.name] for f in dataclasses.fields(kind) if f.init and f.name in given}
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    fields = (f for f in dataclasses.fields(kind) if f.init)
+    return {
+        f.name: f.default_factory() if callable(f.default_factory) else f.default for f in fields
+    }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel, TrainerState
+from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
 from movie_genres.files import write_json
 from movie_genres.training.checkpoints import is_intact, kept_folder
@@ -32,14 +32,33 @@ class SeedRun:
     tokens: int
     """That it read, padding not counted."""
     best_epoch: float | None
-    """Of the best checkpoint; None where none was kept."""
+    """Of the best checkpoint, whose weights these are; None: they are those of the last step."""
+    epochs: float = 0.0
+    """That were trained: fewer than asked for after early stopping or with --max_steps."""
+    steps: int = 0
+    """Likewise."""
+    precision: str = ""
+    """float32, bf16 or fp16."""
+    device: str = ""
+    """Its type, such as cpu or cuda."""
+    processes: int = 1
 
     @classmethod
-    def of_state(cls, state: TrainerState, seconds: float) -> SeedRun:
+    def of_state(cls, state: TrainerState, args: TrainingArguments, seconds: float) -> SeedRun:
         """Read the Trainer's state at the end of the training."""
-        best = state.best_global_step
+        best_is_loaded = args.load_best_model_at_end
+        best = state.best_global_step if best_is_loaded else None
         epochs = [log["epoch"] for log in state.log_history if log["step"] == best]
-        return cls(seconds, int(state.num_input_tokens_seen), epochs[0] if epochs else None)
+        return cls(
+            seconds,
+            int(state.num_input_tokens_seen),
+            epochs[0] if epochs else None,
+            float(state.epoch or 0),
+            state.global_step,
+            "bf16" if args.bf16 else "fp16" if args.fp16 else "float32",
+            args.device.type,
+            args.world_size,
+        )
 
 
 def trainable_weights(model: PreTrainedModel) -> Weights:
@@ -82,6 +101,8 @@ class SeedRunFolder:
             save_file(contiguous, new / _WEIGHTS)
             write_json(new / _RECORD, asdict(seed_run))
 
-    def load(self) -> tuple[Weights, SeedRun]:
-        seed_run = json.loads((self.path / _RECORD).read_text(encoding="utf-8"))
-        return load_file(self.path / _WEIGHTS), SeedRun(**seed_run)
+    def record(self) -> SeedRun:
+        return SeedRun(**json.loads((self.path / _RECORD).read_text(encoding="utf-8")))
+
+    def weights(self) -> Weights:
+        return load_file(self.path / _WEIGHTS)

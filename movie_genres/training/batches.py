@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.model.batching import PAD_TO_MULTIPLE_OF
-from movie_genres.model.cpu import cached_activations, collate_activations
+from movie_genres.model.cached_films import collate_activations
+from movie_genres.model.cpu import cached_activations
 from movie_genres.preparation.loading import Prepared
 from movie_genres.training.losses import UNKNOWN
 
@@ -51,6 +53,16 @@ def tokenize_splits(
         {split: token_lengths(rows) for split, rows in films.items()},
         DataCollatorWithPadding(tokenizer, pad_to_multiple_of=multiple),
     )
+
+
+def forward(
+    model: PreTrainedModel, inputs: TrainingInputs, split: str, rows: np.ndarray
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """What a model makes of some films of a split; and their batch, on the CPU."""
+    films = inputs.films[split]
+    batch = inputs.collate([films[int(row)] for row in rows])
+    texts = {name: v.to(model.device) for name, v in batch.items() if name != "labels"}
+    return model(**texts), dict(batch)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations import TensorBoardCallback, WandbCallback
 
 from movie_genres.evaluation.plots import plot_confusion_matrices
 from movie_genres.files import write_json
@@ -37,7 +38,8 @@ def print_plan(
     print(
         f"training {trainable / 1e6:.1f} of {model.num_parameters() / 1e6:.1f} million weights "
         f"({n_frozen} layers frozen) on {len(prepared.splits['train']):,} films, "
-        f"{len(prepared.labels)} genres, {films_per_step(args)} films a step, in "
+        f"{len(prepared.labels)} genres, {films_per_step(args)} films a step "
+        f"({args.gradient_accumulation_steps} x {args.train_batch_size} in each process), in "
         f"{project.precision}, {args.world_size} process(es) on {args.device.type}"
     )
     for line in notes_on_genres(prepared):
@@ -173,6 +175,30 @@ class EvaluationFiles(TrainerCallback):
                 )
                 callback.tb_writer.add_figure("confusion", figure, state.global_step)
                 plt.close(figure)
+
+
+def report_into(trainer: Trainer, logs: Path, seed_run: str) -> None:
+    """Give each seed run a place, and a run, of its own in what `--report_to` names.
+
+    Args:
+        trainer: Of the seed run.
+        logs: Folder for TensorBoard, which stays when the checkpoints are removed; the environment
+            variable TENSORBOARD_LOGGING_DIR wins.
+        seed_run: Its name; empty if there is one.
+    """
+    for callback in list(trainer.callback_handler.callbacks):
+        if isinstance(callback, TensorBoardCallback):
+            callback.logging_dir = str(Path(callback.logging_dir or logs) / seed_run)
+        if isinstance(callback, WandbCallback):
+            trainer.add_callback(_EndOfWandbRun())
+
+
+class _EndOfWandbRun(TrainerCallback):
+    """Or the next seed run would be logged to this one's run, whose steps are past."""
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            importlib.import_module("wandb").finish()
 
 
 class EpochOfSampler(TrainerCallback):

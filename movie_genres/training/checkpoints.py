@@ -23,6 +23,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
+from movie_genres.errors import TrainingError
 from movie_genres.files import file_sha256, replace_folder, write_json, written_whole
 from movie_genres.signals import SIGNALS
 
@@ -101,7 +102,7 @@ def find_restart(folder: Path) -> Restart:
     for checkpoint in sorted(_checkpoints(folder), key=_step, reverse=True):
         damage = find_damage(checkpoint)
         if damage is None:
-            best = _best(checkpoint)
+            best = best_checkpoint(checkpoint) or checkpoint
             if best != checkpoint and (why := find_damage(best)):
                 damage = f"the best checkpoint before it, {best.name}, cannot be used: {why}"
         if damage is None:
@@ -130,17 +131,17 @@ def remove_older(folder: Path, limit: int | None) -> None:
         return
     checkpoints = sorted(_checkpoints(folder), key=_step)
     newest = [path for path in checkpoints if (path / MANIFEST).is_file()][-limit:]
-    for checkpoint in {*checkpoints} - {*newest} - {_best(one) for one in newest}:
+    for checkpoint in {*checkpoints} - {*newest} - {best_checkpoint(one) for one in newest}:
         # The manifest first: what a process leaves that is killed now is no checkpoint.
         (checkpoint / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(checkpoint)
 
 
-def _best(checkpoint: Path) -> Path:
-    """The best checkpoint at the time of this one; this one where none was kept."""
+def best_checkpoint(checkpoint: Path) -> Path | None:
+    """The best checkpoint at the time of this one, where it lies now: the run may have moved."""
     state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    # By its name: the run may have been moved.
-    return checkpoint.with_name(Path(state["best_model_checkpoint"] or checkpoint).name)
+    best = state["best_model_checkpoint"]
+    return checkpoint.with_name(Path(best).name) if best else None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -175,10 +176,15 @@ class SafeCheckpoints(TrainerCallback):
 
     A second signal, later than `SAME_SIGNAL_SECONDS` after the first, ends the process at once. As
     a context manager it listens to the signals.
+
+    Args:
+        trainer: A `FilmTrainer`.
+        resumed: The checkpoint that it resumes from.
     """
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: Any, resumed: Path | None = None) -> None:
         self.trainer = trainer
+        self.resumed = resumed
         self.noted = self.stopping_for = 0
         self.noted_at = 0.0
         self._earlier: dict[int, Any] = {}
@@ -198,6 +204,12 @@ class SafeCheckpoints(TrainerCallback):
         elif now - self.noted_at > SAME_SIGNAL_SECONDS:
             signal.signal(number, self._earlier[number])
             signal.raise_signal(number)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # A resumed state has the steps of the command before it; logging may differ now.
+        state.compute_steps(args, state.max_steps)
+        if self.resumed and (best := best_checkpoint(self.resumed)):
+            state.best_model_checkpoint = str(best)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.stopping_for = self.noted
@@ -220,6 +232,18 @@ class SafeCheckpoints(TrainerCallback):
             # in the checkpoint as if the training had come to its end.
             raise TrainingStoppedError(self.stopping_for, state.global_step)
 
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # The Trainer has loaded the best checkpoint, or has warned that it cannot.
+        if not args.load_best_model_at_end or state.best_global_step is None:
+            return
+        best = Path(str(args.output_dir)) / f"checkpoint-{state.best_global_step}"
+        damage = find_damage(best)
+        if damage:
+            raise TrainingError(
+                f"the best checkpoint, {best}, cannot be loaded: {damage}. The same command "
+                "resumes from an earlier one; does another process write this folder?"
+            )
+
 
 def train_with_checkpoints(trainer: Any) -> None:
     """Train, from the newest intact checkpoint if there is one, and load the best one.
@@ -234,13 +258,12 @@ def train_with_checkpoints(trainer: Any) -> None:
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         remove_damaged(restart)
+    if restart.checkpoint is not None and trainer.is_world_process_zero():
+        print(f"resuming from {restart.checkpoint}", flush=True)
     trainer.accelerator.wait_for_everyone()
-    if restart.checkpoint is not None:
-        if trainer.is_world_process_zero():
-            print(f"resuming from {restart.checkpoint}", flush=True)
-        if trainer.was_stopped_early(restart.checkpoint):
-            return
-    checkpoints = SafeCheckpoints(trainer)
+    if restart.checkpoint is not None and trainer.was_stopped_early(restart.checkpoint):
+        return
+    checkpoints = SafeCheckpoints(trainer, restart.checkpoint)
     trainer.add_callback(checkpoints)
     with checkpoints:
         trainer.train(resume_from_checkpoint=str(restart.checkpoint or "") or None)

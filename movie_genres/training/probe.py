@@ -6,6 +6,7 @@ It is the baseline "frozen encoder + logistic regression" as well.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from movie_genres.model.encoder import EncoderName, load_encoder
 from movie_genres.model.head import LinearHead, captured_features, set_head
 from movie_genres.preparation.loading import Prepared
 from movie_genres.progress import Pace
-from movie_genres.training.batches import TrainingInputs
+from movie_genres.training.batches import TrainingInputs, forward
 from movie_genres.training.checkpoints import is_intact
 from movie_genres.training.run_folder import RunFolder
 
@@ -38,7 +39,7 @@ def head_features(model: PreTrainedModel, inputs: TrainingInputs, precision: str
     Returns:
         float32, shape (n_films, n_features).
     """
-    process, films = PartialState(), inputs.films["train"]
+    process = PartialState()
     batches = list(rows_of_batches(inputs.lengths["train"], tokens_that_suit(model.device)))
     own, pace = batches[process.process_index :: process.num_processes], Pace()
     model.eval()
@@ -46,8 +47,7 @@ def head_features(model: PreTrainedModel, inputs: TrainingInputs, precision: str
         for done, rows in enumerate(own):
             if process.is_main_process and pace.is_due():
                 print(f"encoding films for the linear probe, {pace.left(done, len(own))} left")
-            batch = inputs.collate([films[int(row)] for row in rows])
-            model(**{n: v.to(model.device) for n, v in batch.items() if n != "labels"})
+            forward(model, inputs, "train", rows)
     computed = [features.cpu().numpy() for features in captured]
     gathered = gather_object(list(zip(own, computed, strict=True)))
     order = np.concatenate([rows for rows, _ in gathered])
@@ -84,8 +84,13 @@ def initialise_head(
     process.wait_for_everyone()
     if not intact:
         features = head_features(model, inputs, precision)
+        # A share of the genres each: one process alone would keep the others waiting for longer
+        # than they wait (--ddp_timeout).
+        own = np.arange(y.shape[1])[process.process_index :: process.num_processes]
+        share = fit_probe(features, y[:, own], pos_weight[own], inverse_penalty=inverse_penalty)
+        shares = gather_object([(own, share)])
         if process.is_main_process:
-            probe = fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty)
+            probe = join_heads(shares)
             seconds = time.perf_counter() - began
             run.save_probe(probe, seconds)
             print(f"the head is initialised from a linear probe after {seconds:.0f} s", flush=True)
@@ -123,6 +128,15 @@ def fit_probe(
         weight[label] = probe.coef_[0] / scale
         bias[label] = probe.intercept_[0] - weight[label] @ mean
     return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def join_heads(shares: Sequence[tuple[np.ndarray, LinearHead]]) -> LinearHead:
+    """One head of several, each with the columns of the labels that it is for."""
+    order = np.argsort(np.concatenate([labels for labels, _ in shares]))
+    return LinearHead(
+        np.concatenate([head.weight for _, head in shares])[order],
+        np.concatenate([head.bias for _, head in shares])[order],
+    )
 
 
 def probe_logits(

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
+from movie_genres.locks import locked
 from movie_genres.model.encoder import EncoderName
 from movie_genres.model.head import LinearHead
 from movie_genres.preparation.loading import Prepared
 from movie_genres.training.arguments import FinetuneArguments, ProjectArguments
 from movie_genres.training.averaging import SeedRunFolder
-from movie_genres.training.checkpoints import kept_folder
+from movie_genres.training.checkpoints import MANIFEST, kept_folder
 
 _COMPUTING = ("torch", "transformers", "accelerate", "scikit-learn")
 """Packages that the numbers come from."""
@@ -31,26 +37,62 @@ FORMAT = 5
 """Version of the folder's layout; another one is not read."""
 
 _RECORD = "args.json"
+_LOCK = "lock"
 _HEAD = "head.safetensors"
 _OUTPUTS = (
     "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
-    "checkpoints",
+    "logs", "checkpoints",
 )  # fmt: skip
 
-# Arguments that change what is printed or where it runs, not the result.
+# Arguments that change what is printed, how fast, or in how much memory, not the result.
 _NOT_COMPARED = {
+    "activation_checkpointing",
+    "activation_checkpointing_kwargs",
+    "cache_activations",
+    "dataloader_multiprocessing_context",
+    "dataloader_num_workers",
+    "dataloader_persistent_workers",
+    "dataloader_pin_memory",
+    "dataloader_prefetch_factor",
     "dataset_dir",  # its content is compared
+    "ddp_broadcast_buffers",
+    "ddp_bucket_cap_mb",
+    "ddp_timeout",
     "disable_tqdm",
+    "eval_accumulation_steps",
+    "gradient_accumulation_steps",  # --films-per-step is compared
+    "gradient_checkpointing",
+    "gradient_checkpointing_kwargs",
     "local_rank",
     "log_level",
+    "log_level_replica",
+    "log_on_each_node",
     "logging_first_step",
     "logging_steps",
     "logging_strategy",
     "output_dir",
     "overwrite",
+    "per_device_eval_batch_size",
+    "per_device_train_batch_size",
+    "project",
     "report_to",
     "run_name",
+    "save_total_limit",
+    "skip_memory_metrics",
+    "torch_compile",
+    "torch_compile_backend",
+    "torch_compile_mode",
+    "torch_empty_cache_steps",
+    "trackio_bucket_id",
+    "trackio_space_id",
+    "trackio_static_space_id",
 }
+
+_NOT_COMPARED_ONCE_TRAINED = {
+    "bf16", "fp16", "precision", "tf32", "torch_compile", "torch_compile_backend",
+    "torch_compile_mode", "use_cpu",
+}  # fmt: skip
+"""Where and how it was trained: it may be judged elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +114,10 @@ class RunFolder:
         return self.path / "evaluations"
 
     @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
     def probe(self) -> Path:
         return self.checkpoints / "probe"
 
@@ -86,6 +132,10 @@ class RunFolder:
     def seed_run(self, number: int) -> Path:
         """Where the checkpoints of a seed run are kept, if there are several seed runs."""
         return self.checkpoints / f"seed-run-{number}"
+
+    def is_trained(self, count: int) -> bool:
+        """Whether the weights of so many seed runs are written, so that judging is left."""
+        return all((self.weights(n + 1).path / MANIFEST).is_file() for n in range(count))
 
     def remove_cache(self) -> None:
         """Remove what only an unfinished run needs, and is large."""
@@ -121,7 +171,8 @@ class RunFolder:
         if not self.path.exists():
             return
         # The record is the first file of a run; one killed just then has a part of it at most.
-        if self.path.is_dir() and {p.name for p in self.path.iterdir()} <= {f"{_RECORD}.new"}:
+        early = {_LOCK, f"{_RECORD}.new"}
+        if self.path.is_dir() and {p.name for p in self.path.iterdir()} <= early:
             return
         try:
             old = json.loads((self.path / _RECORD).read_text(encoding="utf-8"))
@@ -130,9 +181,12 @@ class RunFolder:
                     f"{self.path} holds a run of another version of this project. Give "
                     "--overwrite to start afresh, or another --output-dir"
                 )
-            different = _differences(old, record)
+            trained = self.is_trained(old["project"]["soup"])
+            different = _differences(
+                old, record, _NOT_COMPARED | (_NOT_COMPARED_ONCE_TRAINED if trained else set())
+            )
             if not (self.path / "metrics.json").is_file():
-                different += _other_circumstances(old, record)
+                different += _other_circumstances(old, record, trained=trained)
         except InputError:
             raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -145,6 +199,43 @@ class RunFolder:
                 "Give --overwrite to start afresh, or another --output-dir"
             )
 
+    @contextmanager
+    def held(self, process: PartialState, seconds: float = 30.0) -> Iterator[None]:
+        """Make the folder and keep other commands out of it; all processes of the run call this.
+
+        The first process holds the lock, and writes a word into it that the others must find.
+
+        Args:
+            process: This one, among those of the run.
+            seconds: How long a network file system may take to show the file to all.
+
+        Raises:
+            InputError: In all processes, if another command is training in the folder, or if it is
+                not the same folder for all processes.
+        """
+        word, refusal, path = uuid.uuid4().hex, None, self.path / _LOCK
+        with ExitStack() as stack:
+            if process.is_main_process:
+                self.path.mkdir(parents=True, exist_ok=True)
+                busy = (
+                    f"another command is training in {self.path}; wait for it, stop it, or name "
+                    "another --output-dir"
+                )
+                try:
+                    stack.enter_context(locked(path, busy))
+                    path.write_text(word)
+                except InputError as error:
+                    refusal = error
+            word, refusal = broadcast_object_list([word, refusal])
+            if refusal is not None:
+                raise refusal
+            if not all(gather_object([_appears(word, path, seconds)])):
+                raise InputError(
+                    f"--output-dir {self.path} is not the same folder on all machines; name one on "
+                    "a file system that they share"
+                )
+            yield
+
     def start(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
         """Make the folder, or empty it of an earlier run, and write args.json.
 
@@ -156,7 +247,8 @@ class RunFolder:
                 path = self.path / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / _RECORD, record)
+        if not self.is_trained(record["project"]["soup"]):  # else it says how that was done
+            write_json(self.path / _RECORD, record)
         self.checkpoints.mkdir(exist_ok=True)
 
     def save_probe(self, head: LinearHead, seconds: float) -> None:
@@ -170,6 +262,19 @@ class RunFolder:
         with safe_open(str(self.probe / _HEAD), framework="numpy") as file:
             head = LinearHead(file.get_tensor("weight"), file.get_tensor("bias"))
             return head, float(file.get_tensor("seconds")[0])
+
+
+def _appears(word: str, path: Path, seconds: float) -> bool:
+    """Whether a file holds the word before the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        # To list the folder makes a network file system look again.
+        folder = path.parent
+        if folder.is_dir() and path in folder.iterdir() and path.read_text() == word:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
 
 
 def run_record(
@@ -191,14 +296,18 @@ def run_record(
     }
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], not_compared: set[str]
+) -> list[str]:
     found = []
     for section, kind in (("project", ProjectArguments), ("training", FinetuneArguments)):
         # A flag that is newer than the run: the run had its default.
         defaults = {field.name: field.default for field in fields(kind)}
+        if section == "project":
+            defaults["films_per_step"] = _films_per_step(old)
         for name in new[section]:
             before, now = old[section].get(name, defaults.get(name)), new[section][name]
-            if name not in _NOT_COMPARED and before != now:
+            if name not in not_compared and before != now:
                 found.append(f"--{name.replace('_', '-')} ({before} in that run, {now} given)")
     if old["dataset"]["labels"] != new["dataset"]["labels"]:
         found.append("genres (another label list)")
@@ -209,10 +318,21 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _other_circumstances(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _films_per_step(record: Mapping[str, Any]) -> int:
+    """Of a run that is older than the flag."""
+    batch, accumulation = (
+        record["training"][name]
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
+    )
+    return int(batch * accumulation * record["processes"])
+
+
+def _other_circumstances(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, trained: bool
+) -> list[str]:
     """What an unfinished run cannot be resumed with: the result would be neither run's."""
     found = []
-    if old["processes"] != new["processes"]:
+    if not trained and old["processes"] != new["processes"]:
         found.append(
             f"number of processes ({old['processes']} in that run, {new['processes']} now)"
         )

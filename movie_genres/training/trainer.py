@@ -18,6 +18,7 @@ from movie_genres.files import written_whole
 from movie_genres.training.arguments import films_per_step
 from movie_genres.training.batches import LengthGroupedSampler
 from movie_genres.training.callbacks import EpochOfSampler
+from movie_genres.training.checkpoints import best_checkpoint
 from movie_genres.training.losses import UNKNOWN
 
 
@@ -129,6 +130,7 @@ class FilmTrainer(Trainer):
         control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
         if not (control.get("should_training_stop") and state.best_model_checkpoint):
             return False
+        state.best_model_checkpoint = str(best_checkpoint(checkpoint))
         self.state = state
         self._load_best_model()
         return True

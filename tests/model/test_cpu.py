@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,18 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from encoders import MAKERS
+from encoders import MAKERS, batch_of_ids
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import finetune
 from movie_genres.errors import TrainingError
 from movie_genres.model import cpu
+from movie_genres.model.cached_films import CachedFilms, RowsFile, collate_activations
 from movie_genres.model.cpu import (
-    CachedFilms,
-    RowsFile,
+    activations,
     cached_activations,
-    captured_activations,
-    collate_activations,
     find_shortcut,
     shorten_last_layer,
 )
@@ -32,8 +29,11 @@ from movie_genres.training import batches
 
 Arguments = Callable[..., list[str]]
 FIRST_POSITION_ONLY = ("bert", "roberta", "electra")
-# ALBERT's layers are one layer, applied again and again.
-STACKED = [name for name in MAKERS if name != "albert"]
+# ALBERT's layers are one layer, applied again and again. Those
+# of BART and T5 are followed by a decoder that reads the text anew, and what a small ELECTRA
+# embeds is narrower than its layers.
+NOT_CACHED = ("albert", "bart", "t5", "electra-small")
+STACKED = [name for name in MAKERS if name not in NOT_CACHED]
 
 
 @pytest.fixture
@@ -44,23 +44,14 @@ def model(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 @pytest.fixture
 def batch() -> dict[str, torch.Tensor]:
-    ids = torch.randint(3, 50, (5, 7), generator=torch.Generator().manual_seed(1))
-    mask = torch.ones_like(ids)
-    mask[1, 3:] = 0
-    return {"input_ids": ids * mask, "attention_mask": mask}
-
-
-def activations(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    with captured_activations(model, 1) as captured, suppress(cpu._CapturedError):
-        model(**batch)
-    return captured[0]
+    return batch_of_ids()
 
 
 @pytest.mark.parametrize("model", STACKED, indirect=True)
 def test_the_trainable_layers_learn_from_activations_what_the_model_learns_from_texts(
     model: PreTrainedModel, batch: dict[str, torch.Tensor]
 ) -> None:
-    freeze_lower(model, 0.5)
+    freeze_lower(model, 0.5, batch)
     shortcut = find_shortcut(model, 1, batch)
     assert shortcut is not None
     labels = torch.eye(3)[[0, 1, 2, 0, 1]]
@@ -69,7 +60,7 @@ def test_the_trainable_layers_learn_from_activations_what_the_model_learns_from_
     from_texts.loss.backward()
     gradients.append([w.grad.clone() for w in model.parameters() if w.grad is not None])
     model.zero_grad()
-    inputs = {"inputs_embeds": activations(model, batch), "labels": labels}
+    inputs = {"inputs_embeds": activations(model, 1, batch), "labels": labels}
     with shortcut.applied(model):
         cached = model(**inputs, attention_mask=batch["attention_mask"])
     cached.loss.backward()
@@ -120,11 +111,52 @@ def test_a_head_that_reads_every_position_keeps_them(batch: dict[str, torch.Tens
     assert find_stack(model)[-1](torch.zeros(5, 7, 16)).shape == (5, 7, 16)
 
 
-@pytest.mark.parametrize(("name", "n_frozen"), [("albert", 0), ("bert", 0), ("bert", 2)])
-def test_nothing_is_cached_where_no_or_every_layer_is_frozen(
+@pytest.mark.parametrize(
+    ("name", "n_frozen"),
+    [("bert", 0), ("bert", 2), ("bart", 1), ("t5", 1), ("electra-small", 1)],
+)
+def test_nothing_is_cached_where_no_or_every_layer_is_frozen_or_the_architecture_has_no_place(
     name: str, n_frozen: int, batch: dict[str, torch.Tensor]
 ) -> None:
-    assert find_shortcut(MAKERS[name](), n_frozen, batch) is None
+    model = MAKERS[name]().eval()
+    before = model(**batch).logits
+    assert find_shortcut(model, n_frozen, batch) is None
+    assert torch.equal(model(**batch).logits, before)
+
+
+def test_nothing_is_cached_where_texts_are_padded_on_the_left(
+    batch: dict[str, torch.Tensor],
+) -> None:
+    flipped = {name: values.flip(1) for name, values in batch.items()}
+    assert find_shortcut(MAKERS["distilbert"]().eval(), 1, batch) is not None
+    assert find_shortcut(MAKERS["distilbert"]().eval(), 1, flipped) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("embeddings", "the frozen layers"), ("layer.1", "the shortened layers")],
+)
+def test_a_whole_model_that_is_not_what_was_trained_ends_the_run_and_is_named(
+    batch: dict[str, torch.Tensor], change: str, said: str
+) -> None:
+    torch.manual_seed(0)
+    model = MAKERS["bert"]().eval()
+    shortcut = find_shortcut(model, 1, batch)
+    assert shortcut is not None
+    with torch.no_grad():
+        for name, weight in model.named_parameters():  # as a training may
+            if "layer.0" not in name and "embeddings" not in name:
+                weight += 0.1
+    shortcut.check(model)
+    if change == "embeddings":
+        model.bert.embeddings.LayerNorm.bias.data += 0.1
+    else:  # something that the shortened layer leaves out
+        layer = find_stack(model)[1]
+        layer.register_forward_hook(
+            lambda _, __, output: output + 0.5 if output.shape[1] > 1 else output
+        )
+    with pytest.raises(TrainingError, match=rf"another probability \(by 0\.\d+\).*{said}"):
+        shortcut.check(model)
 
 
 def test_rows_of_different_lengths_come_back_in_any_order(tmp_path: Path) -> None:
@@ -199,7 +231,7 @@ def test_what_is_cached_is_what_enters_the_first_trainable_layer(tmp_path: Path)
     assert found is not None
     for length, values in zip((4, 2, 7), found, strict=True):
         batch = {"input_ids": torch.arange(3, 3 + length)[None]}
-        assert np.allclose(values, activations(model, batch)[0].numpy(), atol=1e-6)
+        assert np.allclose(values, activations(model, 1, batch)[0].numpy(), atol=1e-6)
 
 
 def test_a_complete_cache_is_read_and_an_incomplete_one_computed_again(tmp_path: Path) -> None:
@@ -296,3 +328,43 @@ def test_every_checkpoint_is_a_whole_model(
     assert frozen and all(torch.equal(weights[name], others[name]) for name in frozen)
     probabilities = (torch.sigmoid(one(ids).logits) for one in (model, other))
     assert torch.allclose(*probabilities, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["deberta-v2", "mpnet"])
+def test_a_training_on_cached_activations_gives_the_model_that_was_trained(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that all layers share would go on learning below the cached activations."""
+
+    def train() -> None:
+        torch.manual_seed(0)
+        model = MAKERS[name]()
+        freeze_lower(model, 0.5, batch_of_ids())
+        lengths = np.array([4, 2, 7])
+        films = Films(
+            {"input_ids": list(range(4, 4 + n)), "labels": np.eye(3)[n % 3]} for n in lengths
+        )
+        with cached_activations(
+            model, {"train": films}, {"train": lengths}, collate,
+            n_frozen=1, folder=tmp_path / "cache", precision="float32",
+        ) as by_split:  # fmt: skip
+            assert by_split is not None
+            trained = [weight for weight in model.parameters() if weight.requires_grad]
+            optimizer = torch.optim.AdamW(trained, lr=0.05)
+            for _ in range(3):
+                model.train()
+                model(
+                    **collate_activations([by_split["train"][n] for n in range(3)])
+                ).loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+
+    train()
+
+    def freeze_less(model: PreTrainedModel, *_: Any) -> None:
+        for module in (model.base_model.embeddings, find_stack(model)[0]):
+            module.requires_grad_(False)
+
+    monkeypatch.setitem(globals(), "freeze_lower", freeze_less)
+    with pytest.raises(TrainingError, match="another probability"):
+        train()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from encoders import MAKERS
+from encoders import MAKERS, batch_of_ids
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
@@ -20,9 +20,8 @@ def model(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 
 def logits_of(model: PreTrainedModel) -> np.ndarray:
-    ids = torch.randint(3, 50, (5, 7), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
+        return model(**batch_of_ids()).logits.numpy()
 
 
 def test_what_enters_the_final_linear_gives_the_logits(model: PreTrainedModel) -> None:

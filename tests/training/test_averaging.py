@@ -30,8 +30,8 @@ def test_damaged_weights_are_not_taken_for_complete_ones(tmp_path: Path) -> None
     weights, seed_run = {"a": torch.arange(4.0)}, SeedRun(1.5, 100, None)
     folder.save(weights, seed_run)
     assert folder.is_complete()
-    assert folder.load()[1] == seed_run
-    assert torch.equal(folder.load()[0]["a"], weights["a"])
+    assert folder.record() == seed_run
+    assert torch.equal(folder.weights()["a"], weights["a"])
     path = folder.path / "weights.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -80,7 +80,7 @@ def test_every_seed_run_computes_in_the_precision_that_was_asked(
 
     def watched_product(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
         product = multiply(layer, x)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and products:  # freezing looks at gradients before it
             products[-1].add(product.dtype)
         return product
 
