@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 from scipy.special import expit
 
 from movie_genres.decisions.intervals import (
+    METHOD,
     PER_LABEL,
     Intervals,
-    bootstrap_intervals,
     paired_differences,
+    score_intervals,
 )
 from movie_genres.decisions.scores import (
     average_precision_per_label,
@@ -33,6 +35,8 @@ class Baseline:
     y_pred: np.ndarray
     y_prob: np.ndarray
     scores: dict[str, float]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What was chosen of it on validation."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,21 @@ class Results:
             "test": self.test,
             "objectives": self.objectives,
             "plots_alone": self.plots_alone,
-            "intervals": {"chosen": {k: list(v) for k, v in self.intervals.headline.items()}},
+            "intervals": {
+                "method": METHOD,
+                "chosen": {k: list(v) for k, v in self.intervals.headline.items()},
+            },
             "chosen_policy": self.thresholds.policy,
             "objective": self.thresholds.objective,
             "never_empty": self.thresholds.never_empty,
             "thresholds": dict(zip(self.labels, self.thresholds.chosen.tolist(), strict=True)),
             "per_genre": self.per_genre(),
             "baselines": {name: baseline.scores for name, baseline in self.baselines.items()},
+            "baseline_settings": {
+                name: baseline.settings
+                for name, baseline in self.baselines.items()
+                if baseline.settings
+            },
             "differences": self.differences(),
             "calibration": {
                 "before": _calibration_scores(self.y_true, self.y_prob_before),
@@ -85,7 +97,7 @@ class Results:
         }
 
     def differences(self) -> dict[str, dict[str, Any]]:
-        """By baseline and score: this model minus the baseline, paired bootstrap over films."""
+        """By baseline and score: this model minus the baseline, paired over films."""
         ours = self.y_pred, self.y_prob
         return {
             name: {
@@ -149,7 +161,6 @@ def judge(
     *,
     thresholds: ThresholdSets,
     plot_logits: np.ndarray | None = None,
-    seed: int = 0,
 ) -> Results:
     """Score a published model's logits on the test split under each set of thresholds.
 
@@ -160,7 +171,6 @@ def judge(
         stored: That calibration.
         thresholds: By policy and by objective.
         plot_logits: The logits of the plots alone, where the texts hold more than the plot.
-        seed: Of the bootstrap.
     """
     y_prob = expit(logits.astype(np.float64))
 
@@ -187,7 +197,7 @@ def judge(
         thresholds=thresholds,
         test=test,
         objectives=objectives,
-        intervals=bootstrap_intervals(y_true, y_pred, y_prob, seed=seed),
+        intervals=score_intervals(y_true, y_pred, y_prob),
         plots_alone=plots_alone,
     )
 
@@ -202,6 +212,7 @@ def judge_baseline(
     objective: str = "f1_micro",
     never_empty: bool = False,
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Baseline:
     """Score the logits of a baseline, calibrated and decided as the model's are."""
     tuned = tune(
@@ -215,4 +226,4 @@ def judge_baseline(
     )
     y_prob = tuned.calibration.map.probabilities(test_logits)
     y_pred = tuned.thresholds.decide(y_prob, tuned.thresholds.chosen)
-    return Baseline(y_pred, y_prob, compute_scores(y_test, y_pred, y_prob))
+    return Baseline(y_pred, y_prob, compute_scores(y_test, y_pred, y_prob), dict(settings or {}))
