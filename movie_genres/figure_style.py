@@ -7,8 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.font_manager import fontManager
+
 BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#dd6b20", "#718096", "#e2e8f0"
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
+    "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Arial Unicode MS",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans",
+    "Noto Sans Devanagari", "Noto Sans Thai", "Unifont",
+)  # fmt: skip
+"""Fonts for letters that matplotlib's own font lacks (Chinese, Japanese, Korean, ...)."""
+
+
+def _font_families() -> list[str]:
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+
+
 STYLE: Any = {
+    "font.family": _font_families(),
     "figure.dpi": 120,
     "font.size": 9,
     "axes.spines.top": False,
@@ -22,6 +39,12 @@ STYLE: Any = {
 }
 
 
-def plain(name: str) -> str:
-    """A genre's name as matplotlib shows it: a dollar sign would start a formula."""
-    return name.replace("$", r"\$")
+def plain(name: str, most: int = 40) -> str:
+    """A genre's name as matplotlib shows it: a dollar sign would start a formula.
+
+    Args:
+        name: Of a genre.
+        most: Characters; a longer name is truncated, so that it does not cover another.
+    """
+    shown = name if len(name) <= most else name[: most - 1].rstrip() + "…"
+    return shown.replace("$", r"\$")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from movie_genres.markdown import escaped
+
 PER_GENRE = 5
 
 
@@ -40,12 +42,12 @@ def render_mistakes(
         for mistake, rows in (("given wrongly", given_wrongly), ("missed", missed)):
             for row in rows:
                 genres, given = (_names(labels, y[row]) for y in (y_true, y_pred))
-                name = _cell(names[row])
+                name = escaped(names[row])
                 table.append(
                     f"| {mistake} | {y_prob[row, label]:.2f} | {name} | {genres} | {given} |"
                 )
         if table:
-            lines += ["", f"## {genre}", "", *_HEAD, *table]
+            lines += ["", f"## {escaped(genre)}", "", *_HEAD, *table]
     return "\n".join([*lines, ""])
 
 
@@ -58,8 +60,6 @@ def _most_confident(mistakes: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 
 def _names(labels: Sequence[str], cells: np.ndarray) -> str:
-    return _cell(", ".join(labels[int(label)] for label in np.flatnonzero(cells == 1))) or "nothing"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return (
+        escaped(", ".join(labels[int(label)] for label in np.flatnonzero(cells == 1))) or "nothing"
+    )

@@ -19,6 +19,7 @@ from movie_genres.decisions.intervals import (
 from movie_genres.decisions.scores import (
     average_precision_per_label,
     brier_score,
+    calibration_test,
     compute_scores,
     confusion_counts,
     expected_calibration_error,
@@ -117,10 +118,12 @@ class Results:
         """2x2 counts, scores, intervals, threshold and calibration of each genre, by name."""
         counts = confusion_counts(self.y_true, self.y_pred)
         average_precision = average_precision_per_label(self.y_true, self.y_prob)
+        z, p = calibration_test(self.y_true, self.y_prob)
         table: dict[str, dict[str, Any]] = {}
         for label, name in enumerate(self.labels):
             tp, fp, fn, tn = (int(counts[cell][label]) for cell in ("tp", "fp", "fn", "tn"))
-            true, prob = self.y_true[:, label], self.y_prob[:, label]
+            known = ~np.isnan(self.y_true[:, label])
+            true, prob = self.y_true[known, label], self.y_prob[known, label]
             table[name] = {
                 "tp": tp, "fp": fp, "fn": fn, "tn": tn,
                 "precision": tp / (tp + fp) if tp + fp else 0.0,
@@ -133,7 +136,11 @@ class Results:
                     score: [_number(bound) for bound in self.intervals.per_label[score][label]]
                     for score in PER_LABEL
                 },
-                **_calibration_scores(true, prob),
+                "expected_films": float(prob.sum()),
+                "calibration_z": float(z[label]),
+                "calibration_p": float(p[label]),
+                "brier": brier_score(true, prob) if known.any() else None,
+                "log_loss": log_loss(true, prob) if known.any() else None,
             }  # fmt: skip
         return table
 
@@ -143,9 +150,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _calibration_scores(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float | None]:
-    if np.isnan(y_true).all():
-        return {"ece": None, "brier": None, "log_loss": None}
+def _calibration_scores(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
     return {
         "ece": expected_calibration_error(y_true, y_prob),
         "brier": brier_score(y_true, y_prob),

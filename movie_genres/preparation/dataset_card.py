@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
+from movie_genres.markdown import escaped
 from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.report import MAX_LENGTH, suspicions
 from movie_genres.reading.columns import TITLE
@@ -58,7 +59,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
     plots = "" if fields.is_title_and_plot else "`plot` is the plot alone; "
     sections = [
         f"---\n{_front_matter(report)}\n---",
-        f"# Movie plots and genres: {source['name']}",
+        f"# Movie plots and genres: {escaped(source['name'])}",
         f"Source: {source['description']}. SHA-256 of the file: `{source['sha256']}`.\n"
         f"Licence of the texts: {source['license'] or 'that of the source; not stated here'}.",
         f"{report['read']:,} rows were read, {report['kept']:,} kept "
@@ -68,7 +69,7 @@ def render_dataset_card(report: Mapping[str, Any]) -> str:
         f"`text` is composed of {named}, cleaned; {plots}`labels` is multi-hot in the order of "
         "`labels.json`. Films with the same or nearly the same plot, or the same id, are never in "
         f"two splits: {_repeated(report['duplicates'])}.",
-        "\n".join(["## Worth knowing", "", *(f"- {line}" for line in suspicions(report))])
+        "\n".join(["## Worth knowing", "", *(f"- {escaped(line)}" for line in suspicions(report))])
         if suspicions(report)
         else "",
         "## Genres",
@@ -185,7 +186,9 @@ def _rejected(report: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(title: str, counts: Mapping[str, int]) -> str:
-    return f"{title}: {', '.join(f'{n} ({c})' for n, c in counts.items())}." if counts else ""
+    return (
+        f"{title}: {', '.join(f'{escaped(n)} ({c})' for n, c in counts.items())}." if counts else ""
+    )
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
@@ -195,7 +198,7 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    return f"{value:,}" if isinstance(value, int) else escaped(value)
 
 
 def _plot_bars(counts: Mapping[str, int], *, xlabel: str, colour: str = BLUE) -> Figure:
@@ -215,9 +218,10 @@ def _plot_bars(counts: Mapping[str, int], *, xlabel: str, colour: str = BLUE) ->
 
 def _plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> Figure:
     """Films per genre, the splits stacked."""
-    figure = Figure(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.26 * min(len(labels), _MOST_BARS) + 1.1), layout="constrained")
     axis = figure.subplots()
     order = sorted(labels, key=lambda name: sum(counts[name] for counts in per_split.values()))
+    order = order[-_MOST_BARS:]
     left = np.zeros(len(order))
     for (split, counts), colour in zip(per_split.items(), (BLUE, ORANGE, GREY), strict=True):
         films = np.array([counts[name] for name in order])
@@ -226,7 +230,8 @@ def _plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Seque
     for position, total in enumerate(left):
         axis.text(total, position, f" {int(total):,}", va="center", fontsize=8)
     axis.set_yticks(range(len(order)), [plain(name) for name in order])
-    axis.set(xlabel="films", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.12))
+    which = f" of the {len(order)} most frequent genres" if len(labels) > len(order) else ""
+    axis.set(xlabel=f"films{which}", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.12))
     _count_along_x(axis)
     axis.legend(loc="lower right")
     return figure
@@ -243,8 +248,9 @@ def _plot_cooccurrence(counts: Sequence[Sequence[int]], labels: Sequence[str]) -
 
     Args:
         counts: Films that have the two genres; on the diagonal those that have the one.
-        labels: Genre names.
+        labels: Genre names, the most frequent first; the figure is of those that are counted.
     """
+    of_all, labels = len(labels), labels[: len(counts)]
     films = np.asarray(counts, dtype=float)
     share = films / np.maximum(films.diagonal()[:, None], 1)
     np.fill_diagonal(share, np.nan)
@@ -263,7 +269,10 @@ def _plot_cooccurrence(counts: Sequence[Sequence[int]], labels: Sequence[str]) -
     axis.set_yticks(range(len(labels)), names)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    figure.suptitle("Films in % of the row's genre that have the column's genre too", fontsize=9)
+    which = f" ({len(labels)} most frequent of {of_all})" if of_all > len(labels) else ""
+    figure.suptitle(
+        f"Films in % of the row's genre that have the column's genre too{which}", fontsize=9
+    )
     return figure
 
 

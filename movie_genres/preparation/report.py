@@ -20,7 +20,10 @@ from movie_genres.reading.sources import Source
 
 MAX_LENGTH = 256
 """The default --max-length of finetune.py, in tokens."""
+COOCCURRING = 30
+"""The most frequent genres, whose common films report.json lists and a figure shows."""
 _SHOWN = 10
+_SETS_AT_ONCE = 2048
 _MANY = 0.2
 """Share of rejected rows from which a note says so."""
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
@@ -92,12 +95,13 @@ def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
         name: films.genre_counts(np.flatnonzero(selected.split == number))
         for number, name in enumerate(SPLITS)
     }
-    sets = films.multi_hot_sets(list(counts)).astype(np.int64)
-    films_of_set = np.bincount(films.genres[kept], minlength=len(sets))
+    sets = films.multi_hot_sets(list(counts))
+    together = _films_together(sets, np.bincount(films.genres[kept], minlength=len(sets)))
     return {
         "kept": counts,
         "per_split": {name: {g: found[g] for g in counts} for name, found in per_split.items()},
-        "cooccurrence": (sets.T @ (sets * films_of_set[:, None])).tolist(),
+        "cooccurrence": together[:COOCCURRING, :COOCCURRING].tolist(),
+        "inseparable": _inseparable(list(counts), together),
         "below_min_count": dict(selected.below_min_count),
         "raw": films.label_counts("raw"),
         "dropped": films.label_counts("dropped"),
@@ -228,17 +232,34 @@ def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
             "some labels look like pieces of one that contains the separator: name it with "
             "--known-genres or in the alias table to keep it whole"
         )
-    return [*found, *_inseparable(list(genres["kept"]), np.array(genres["cooccurrence"]))]
-
-
-def _inseparable(names: Sequence[str], cooccurrence: np.ndarray) -> list[str]:
-    """Pairs of genres that only occur together, which no model can distinguish."""
-    films = cooccurrence.diagonal()
-    same = (cooccurrence == films[:, None]) & (cooccurrence == films[None, :])
-    return [
-        f"'{names[a]}' and '{names[b]}' always occur together: for a model they are one genre"
-        for a, b in np.argwhere(np.triu(same, 1)).tolist()
+    pairs = genres["inseparable"]
+    found += [
+        f"'{a}' and '{b}' always occur together: for a model they are one genre"
+        for a, b in pairs[:_SHOWN]
     ]
+    if len(pairs) > _SHOWN:
+        found.append(f"so do {len(pairs) - _SHOWN} other pairs of genres (report.json lists them)")
+    return found
+
+
+def _films_together(sets: np.ndarray, films_of_set: np.ndarray) -> np.ndarray:
+    """Films that have two genres, for each pair; on the diagonal those that have the one.
+
+    In floating point, exact up to 2**53 films, because products of integers are slow; by parts,
+    because thousands of genres make a large array.
+    """
+    together = np.zeros((sets.shape[1],) * 2)
+    for start in range(0, len(sets), _SETS_AT_ONCE):
+        part = sets[start : start + _SETS_AT_ONCE].astype(float)
+        together += part.T @ (part * films_of_set[start : start + _SETS_AT_ONCE, None])
+    return together.astype(np.int64)
+
+
+def _inseparable(names: Sequence[str], together: np.ndarray) -> list[list[str]]:
+    """Pairs of genres that only occur together, which no model can distinguish."""
+    films = together.diagonal()
+    same = (together == films[:, None]) & (together == films[None, :])
+    return [[names[a], names[b]] for a, b in np.argwhere(np.triu(same, 1)).tolist()]
 
 
 def _uneven_splits(report: Mapping[str, Any]) -> list[str]:

@@ -109,7 +109,7 @@ POLICY_SCORES = (
     "f1_micro", "f1_macro", "precision_micro", "recall_micro", "subset_accuracy", "labels_per_row"
 )  # fmt: skip
 GENRE_SCORES = (
-    "precision", "recall", "f1", "average_precision", "support", "threshold", "ece"
+    "precision", "recall", "f1", "average_precision", "support", "threshold", "calibration_p"
 )  # fmt: skip
 
 
