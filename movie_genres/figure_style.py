@@ -5,9 +5,10 @@ Importing this brings neither pyplot nor scikit-learn, which preparation has no 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findfont, fontManager, get_font
 
 BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#dd6b20", "#718096", "#e2e8f0"
 _OTHER_SCRIPTS = (
@@ -40,11 +41,21 @@ STYLE: Any = {
 
 
 def plain(name: str, most: int = 40) -> str:
-    """A genre's name as matplotlib shows it: a dollar sign would start a formula.
+    """A genre's name as matplotlib can show it.
+
+    A dollar sign would start a formula, and a letter that no installed font has would be an empty
+    box: its code stands for it, such as U+6050.
 
     Args:
         name: Of a genre.
         most: Characters; a longer name is truncated, so that it does not cover another.
     """
-    shown = name if len(name) <= most else name[: most - 1].rstrip() + "…"
+    shown = "".join(c if _has_letter(c) else f"U+{ord(c):04X} " for c in name).rstrip()
+    shown = shown if len(shown) <= most else shown[: most - 1].rstrip() + "…"
     return shown.replace("$", r"\$")
+
+
+@cache
+def _has_letter(letter: str) -> bool:
+    fonts = (get_font(findfont(family)) for family in STYLE["font.family"])
+    return any(font.get_char_index(ord(letter)) for font in fonts)

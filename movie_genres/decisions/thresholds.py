@@ -192,13 +192,15 @@ def search_global_threshold(
 
     Returns:
         A threshold; the highest of those that are equally good. It lies in [0, 1], unless nothing
-        is to be predicted and a score is 1.
+        is to be predicted and a score is 1. 0.5 where nothing is known.
 
     Raises:
         ValueError: If the shapes differ or there is no such objective.
     """
     _check_shapes(y_true, y_prob)
     found = find_objective(objective)
+    if np.isnan(y_true).all():
+        return 0.5
     if found.groups == "all cells":
         return _Candidates.of(np.ravel(y_true), np.ravel(y_prob)).best(found.search_value)
     return _search_grouped(y_true, y_prob, found)

@@ -28,7 +28,8 @@ MOST_BARS = 60
 FEWEST_MISSED = 5
 """Missed films below which a row of shares is noise."""
 _SHORT = 21
-"""Characters of a name above a small panel."""
+"""Characters of a name above a small panel; `_LONG` beside a matrix."""
+_LONG = 28
 
 
 def plot_confusion_matrices(
@@ -164,7 +165,7 @@ def plot_genre_f1(
             axis.text(max(value, end) + 0.012, place, f"{value:.2f}", va="center", fontsize=8)
         axis.set(
             xlim=(0, 1.08), ylim=(-0.6, len(order) - 0.4),
-            xlabel="F1, with its 95 % interval (number of films in brackets)",
+            xlabel="F1 and its 95 % interval (in brackets: films)",
         )  # fmt: skip
         axis.set_title(title + note)
         axis.grid(True, axis="x")
@@ -269,7 +270,7 @@ def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[s
     rows = columns[missed[columns] >= FEWEST_MISSED]
     counts = co_confusion(y_true, y_pred)[np.ix_(rows, [*columns, len(labels)])]
     share = counts / np.maximum(missed[rows], 1)[:, None]
-    names = [plain(labels[label]) for label in columns]
+    names = [plain(labels[label], _LONG) for label in columns]
     with plt.rc_context(STYLE):
         size = 0.34 * np.array([len(columns), max(3, len(rows))]) + [3.0, 2.6]
         figure, axis = plt.subplots(figsize=size, layout="constrained")
@@ -288,7 +289,9 @@ def plot_co_confusion(y_true: np.ndarray, y_pred: np.ndarray, labels: Sequence[s
                 axis.text(column, row, f"{value * 100:.0f}", ha="center", va="center",
                           color=colour, fontsize=7)  # fmt: skip
         axis.set_xticks(range(len(columns) + 1), [*names, "no wrong genre"], rotation=90)
-        axis.set_yticks(range(len(rows)), [f"{plain(labels[r])}  ({missed[r]:,})" for r in rows])
+        axis.set_yticks(
+            range(len(rows)), [f"{plain(labels[r], _LONG)}  ({missed[r]:,})" for r in rows]
+        )
         axis.axvline(len(columns) - 0.5, color=GREY, linewidth=1)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)

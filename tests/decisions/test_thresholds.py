@@ -207,3 +207,10 @@ def test_never_empty_gives_the_most_probable_genre_where_none_passes() -> None:
     assert decide(y_prob, thresholds).tolist() == [[0, 0, 1], [1, 0, 1], [0, 0, 1]]
     assert decide(y_prob, 0.5).tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
     assert decide(y_prob, 0.5, never_empty=True).tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "recall_at_precision_0.5"])
+def test_films_of_which_nothing_is_known_give_no_threshold_of_their_own(objective: str) -> None:
+    nothing, y_prob = np.full((4, 2), np.nan), np.random.default_rng(0).random((4, 2))
+    assert search_global_threshold(nothing, y_prob, objective) == 0.5
+    assert np.isnan(search_label_thresholds(nothing, y_prob, objective)).all()
