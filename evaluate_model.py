@@ -63,7 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="write a model/ with onnx/ for other runtimes, float32 and int8, and score both",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of folds and bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="of folds and resamples")
     args = parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
     for flag in ("objective", "never_empty"):
         if getattr(args, flag) and not args.retune:
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             model_folder=args.output_dir / "model",
         )
     else:
-        results = judge_as_stored(text_model, prepared, seed=args.seed, name=args.model)
+        results = judge_as_stored(text_model, prepared, name=args.model)
     baselines = judge_baselines(
         prepared,
         objective=check_objective(results.thresholds.objective),

@@ -10,9 +10,12 @@ python metrics.py compare runs/a/predictions.parquet runs/b/predictions.parquet
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +24,40 @@ import evaluate
 import numpy as np
 from scipy.special import expit
 
-from movie_genres.command_line import dashes, exit_code
-from movie_genres.decisions.intervals import LEVEL, N_RESAMPLES, Difference
-from movie_genres.decisions.scores import compute_scores, confusion_counts
-from movie_genres.decisions.thresholds import (
-    decide,
-    search_global_threshold,
-    search_label_thresholds,
-)
-from movie_genres.evaluation.predictions import Predictions, compare
-from movie_genres.training.losses import restore_unknown
+
+@contextmanager
+def importable_project() -> Iterator[None]:
+    """Find the package beside this file, also where `evaluate` runs a copy of the file.
+
+    Raises:
+        ImportError: If the file that the copy was made of is there no longer.
+    """
+    added = []
+    if find_spec("movie_genres") is None:
+        note = Path(__file__).with_suffix(".json")  # evaluate writes where the copy is from
+        origin = Path(json.loads(note.read_text(encoding="utf-8"))["original file path"])
+        added = [str(origin.resolve().parent)]
+        if not (origin.resolve().parent / "movie_genres").is_dir():
+            raise ImportError(
+                f"{origin} has moved since evaluate copied it; delete {Path(__file__).parent}"
+            )
+    sys.path += added
+    yield
+
+
+# Indented, because evaluate takes imports at the left margin for packages to be installed.
+with importable_project():
+    from movie_genres.command_line import dashes, exit_code
+    from movie_genres.decisions.intervals import LEVEL, Difference
+    from movie_genres.decisions.scores import compute_scores, confusion_counts
+    from movie_genres.decisions.thresholds import (
+        decide,
+        search_global_threshold,
+        search_label_thresholds,
+    )
+    from movie_genres.errors import InputError
+    from movie_genres.evaluation.predictions import Predictions, compare
+    from movie_genres.training.losses import restore_unknown
 
 LOGGED = (
     "average_precision_macro",
@@ -121,7 +148,37 @@ class MultiLabelScores(evaluate.Metric):
         thresholds: float | list[float] = 0.5,
     ) -> dict[str, float]:
         y_true, y_prob = np.asarray(references), np.asarray(predictions)
-        return compute_scores(y_true, decide(y_prob, np.asarray(thresholds)), y_prob)
+        limits = np.asarray(thresholds, dtype=float)
+        check_scored(y_true, y_prob, limits)
+        return compute_scores(y_true, decide(y_prob, limits), y_prob)
+
+
+def check_scored(y_true: np.ndarray, y_prob: np.ndarray, thresholds: np.ndarray) -> None:
+    """Raises: InputError: If these are no labels, probabilities and thresholds of one shape."""
+    if y_true.ndim != 2 or y_true.shape != y_prob.shape:
+        raise InputError(
+            f"predictions of shape {y_prob.shape} and references of shape {y_true.shape}: both "
+            "must be one list of numbers per row, as long as there are labels"
+        )
+    wrong = y_prob[~((y_prob >= 0) & (y_prob <= 1))]
+    if len(wrong):
+        raise InputError(
+            f"predictions hold {wrong[0]:g}, which is no probability in [0, 1]; of logits, give "
+            "1 / (1 + exp(-logit))"
+        )
+    wrong = y_true[~(np.isin(y_true, (0, 1)) | np.isnan(y_true))]
+    if len(wrong):
+        raise InputError(f"references hold {wrong[0]:g}, not 0, 1 or NaN (unknown)")
+    if thresholds.shape not in ((), y_true.shape[1:]):
+        raise InputError(
+            f"thresholds of shape {thresholds.shape}: one number, or one for each of the "
+            f"{y_true.shape[1]} labels"
+        )
+    # A tuned threshold that nothing reaches may be the number after 1.
+    wrong = np.atleast_1d(thresholds)
+    wrong = wrong[~((wrong >= 0) & (wrong <= 1 + 1e-6))]
+    if len(wrong):
+        raise InputError(f"thresholds hold {wrong[0]:g}, which is not in [0, 1]")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -129,18 +186,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     comparison = commands.add_parser(
         "compare",
-        help="differences of the scores of two models on the same films, by paired bootstrap",
+        help="differences of the scores of two models on the same films, with intervals",
     )
     for name in ("a", "b"):
         comparison.add_argument(name, type=Path, help="predictions.parquet of a run")
-    comparison.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     return parser.parse_args(dashes(sys.argv[1:] if argv is None else argv))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     a, b = (Predictions.read(path) for path in (args.a, args.b))
-    differences = compare(a, b, seed=args.seed)
+    differences = compare(a, b)
     print(f"a  {args.a}\nb  {args.b}\n{len(a.ids):,} films, {len(a.labels)} genres\n")
     print(difference_table(differences))
     return 0
@@ -156,9 +212,9 @@ def difference_table(differences: Mapping[str, Difference]) -> str:
             f"   {low:+.3f} to {high:+.3f}   {'equal' if low == high == 0 else share}"
         )
     note = (
-        f"Paired bootstrap over films, {N_RESAMPLES:,} resamples. a higher: share of the resamples "
-        "in which a scores\nhigher, equal scores counted half. The interval covers the choice of "
-        "the films, not that of the training seed."
+        "Paired jackknife over films. a higher: confidence that a scores higher on new films (50% "
+        "where they\nare level). The interval covers the choice of the films, not that of the "
+        "training seed."
     )
     return "\n".join([*lines, "", note])
 

@@ -53,8 +53,6 @@ COLUMNS: dict[str, tuple[Column, int]] = {
     "films to train on": (lambda result: result["films"], 0),
     **{title: (score(name), 3) for title, name in HEADLINES.items()},
     "subset accuracy": (score("subset_accuracy"), 3),
-    "F1 micro at 0.5": (score("f1_micro", "scores_at_half"), 3),
-    "subset accuracy at 0.5": (score("subset_accuracy", "scores_at_half"), 3),
     "ECE": (lambda result: result["ece"], 3),
     "mAP, plots alone": (plots_alone, 3),
     "seconds": (lambda result: result["seconds"], 0),
@@ -91,7 +89,7 @@ def render(results: Results, command: str, failed: Sequence[str] = ()) -> str:
         lines += [
             "",
             "Paired differences with a 95 % interval (Student's t over seeds; of one seed, "
-            "bootstrap over its test films):",
+            "jackknife over its test films):",
             "",
             "| | " + " | ".join(HEADLINES) + " |",
             "|---" + "|---:" * len(HEADLINES) + "|",
@@ -148,7 +146,7 @@ def difference_line(name: str, a: Mapping[int, Result], b: Mapping[int, Result])
         if len(seeds) > 1:
             interval = student_interval(difference)
         else:
-            interval = bootstrap_interval(a[seeds[0]], b[seeds[0]], key)
+            interval = paired_interval(a[seeds[0]], b[seeds[0]], key)
         cells.append(f"{difference.mean():+.3f} ({interval[0]:+.3f} to {interval[1]:+.3f})")
     return f"| {name} | {' | '.join(cells)} |"
 
@@ -159,7 +157,7 @@ def student_interval(difference: np.ndarray) -> tuple[float, float]:
     return float(difference.mean()) - half, float(difference.mean()) + half
 
 
-def bootstrap_interval(a: Result, b: Result, key: str) -> tuple[float, float]:
+def paired_interval(a: Result, b: Result, key: str) -> tuple[float, float]:
     """95 % interval of the difference of two models on the same test films."""
     of_a, of_b = (np.load(r["path"].with_suffix(".npz"), allow_pickle=False) for r in (a, b))
     predictions = [(arrays["y_pred"], arrays["y_prob"]) for arrays in (of_a, of_b)]

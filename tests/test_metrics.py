@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import evaluate
@@ -8,9 +11,10 @@ import pytest
 from conftest import ROOT
 from scipy.special import expit
 
-from metrics import GenreMetrics
+from metrics import GenreMetrics, MultiLabelScores, check_scored
 from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.thresholds import decide
+from movie_genres.errors import InputError
 
 RNG = np.random.default_rng(0)
 Y_TRUE = (RNG.random((50, 3)) < 0.4).astype(int)
@@ -42,3 +46,44 @@ def test_the_sweep_is_at_least_as_good_as_one_half() -> None:
     assert logged["f1_macro_per_genre"] >= logged["f1_macro"]
     counts = metrics.confusion["a"]
     assert counts["tp"] + counts["fn"] == Y_TRUE[:, 0].sum()
+
+
+SCORE_ELSEWHERE = """
+import evaluate, sys
+metric = evaluate.load(sys.argv[1], cache_dir=sys.argv[2])
+print(metric.compute(predictions=[[0.9, 0.2]], references=[[1, 0]])["f1_micro"])
+"""
+
+
+def test_evaluate_loads_metrics_py_from_any_folder(tmp_path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", SCORE_ELSEWHERE, str(ROOT / "metrics.py"), str(tmp_path / "cache")],
+        cwd=tmp_path, check=False, capture_output=True, text=True,
+        env=os.environ | {"HF_MODULES_CACHE": str(tmp_path / "modules")},
+    )  # fmt: skip
+    assert found.stdout.strip() == "1.0", found.stderr
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "thresholds", "words"),
+    [
+        ([[0.3, -1.0], [-1.0, 0.2]], [[1, 0], [0, 1]], 0.5, "-1, which is no probability"),
+        ([[2.5, 0.5]], [[1, 0]], 0.5, "2.5, which is no probability"),
+        ([[np.nan, 0.5]], [[1, 0]], 0.5, "nan, which is no probability"),
+        ([[0.3, 0.5]], [[1, 2]], 0.5, "references hold 2, not 0, 1 or NaN"),
+        ([[0.3, 0.5]], [[1, 0, 0]], 0.5, r"shape \(1, 2\) and references of shape \(1, 3\)"),
+        ([[0.3, 0.5]], [[1, 0]], [0.5, 0.5, 0.5], "one for each of the 2 labels"),
+        ([[0.3, 0.5]], [[1, 0]], -0.4, "thresholds hold -0.4"),
+        ([[0.3, 0.5]], [[1, 0]], [0.5, 1.2], "thresholds hold 1.2"),
+    ],
+)
+def test_what_is_no_probability_label_or_threshold_is_refused(
+    predictions, references, thresholds, words
+) -> None:
+    arrays = (np.array(values, dtype=float) for values in (references, predictions, thresholds))
+    with pytest.raises(InputError, match=words):
+        check_scored(*arrays)
+    with pytest.raises(InputError):
+        MultiLabelScores().compute(
+            predictions=predictions, references=references, thresholds=thresholds
+        )

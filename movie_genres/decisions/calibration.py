@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold
 from movie_genres.decisions.affine import AffineMap
 
 METHODS = ("none", "temperature", "affine")
+"""From the simplest to the least simple."""
 N_FOLDS = 5
 
 _LOG_SLOPE_SD = 0.3
@@ -34,6 +35,8 @@ class CalibrationChoice:
     map: AffineMap
     cross_validated: dict[str, float]
     """Mean log-loss of each method on rows that it was not fitted on."""
+    standard_errors: dict[str, float]
+    """Of the difference between each method's log-loss and the least one, over films."""
 
 
 def cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> float:
@@ -52,7 +55,7 @@ def fit_map(
 
     Args:
         method: "none" (the logit minus log w), "temperature" (one slope for all labels) or "affine"
-            (slope and shift per label, a Gaussian prior on log slope and shift around no change).
+            (slope and shift per label). A Gaussian prior on log slope and shift, around no change.
         y_true: Labels, NaN where unknown, shape (n_samples, n_labels).
         logits: As the model gives them, same shape.
         pos_weight: Weights of the positives in training, shape (n_labels,), 1 for none.
@@ -82,10 +85,14 @@ def _summed_cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> float:
 
 
 def _fit_log_slope(y_true: np.ndarray, logits: np.ndarray) -> float:
+    """At the maximum of the posterior: films that are separable do not make it run away."""
+    precision = _LOG_SLOPE_SD**-2.0
+
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(parameters[0]) * logits
         slope_gradient = np.sum((expit(scaled) - y_true) * scaled)
-        return _summed_cross_entropy(y_true, scaled), np.array([slope_gradient])
+        value = _summed_cross_entropy(y_true, scaled) + float(precision * parameters[0] ** 2) / 2
+        return value, np.array([slope_gradient + precision * parameters[0]])
 
     return float(minimize(loss, np.zeros(1), jac=True, method="L-BFGS-B").x[0])
 
@@ -114,20 +121,43 @@ def validation_folds(n_rows: int, seed: int) -> Iterator[tuple[np.ndarray, np.nd
 def choose_calibration(
     y_true: np.ndarray, logits: np.ndarray, pos_weight: np.ndarray, *, seed: int = 0
 ) -> CalibrationChoice:
-    """Adopt the method with the least cross-validated log-loss and fit it on all rows.
+    """Adopt the simplest method within a standard error of the least cross-validated log-loss.
+
+    The one-standard-error rule of Breiman et al. (1984, section 3.4.3), for the paired difference
+    to the best method, with films as the units. The method is fitted on all rows.
 
     Args:
         y_true: Labels of the validation split, NaN where unknown, shape (n_samples, n_labels).
         logits: As the model gives them, same shape.
         pos_weight: Weights of the positives in training, shape (n_labels,).
         seed: Of the folds.
+
+    Raises:
+        ValueError: If no label is known.
     """
+    known = ~np.isnan(y_true)
+    if not known.any():
+        raise ValueError("no label of the validation split is known: nothing can be fitted on it")
     losses = {}
     for method in METHODS:
         mapped = np.empty(logits.shape)
         for fit_rows, held_out in validation_folds(len(logits), seed):
             fitted = fit_map(method, y_true[fit_rows], logits[fit_rows], pos_weight)
             mapped[held_out] = fitted.logits(logits[held_out].astype(np.float64))
-        losses[method] = cross_entropy(y_true, mapped)
-    method = min(losses, key=lambda name: losses[name])
-    return CalibrationChoice(method, fit_map(method, y_true, logits, pos_weight), losses)
+        cells = -np.where(known, y_true * log_expit(mapped) + (1 - y_true) * log_expit(-mapped), 0)
+        losses[method] = cells.sum(axis=1)
+    means = {method: float(loss.sum()) / int(known.sum()) for method, loss in losses.items()}
+    best = min(means, key=lambda name: means[name])
+    errors = {
+        method: _standard_error(loss - losses[best], known.sum(axis=1))
+        for method, loss in losses.items()
+    }
+    method = next(name for name in METHODS if means[name] - means[best] <= errors[name])
+    return CalibrationChoice(method, fit_map(method, y_true, logits, pos_weight), means, errors)
+
+
+def _standard_error(sums: np.ndarray, sizes: np.ndarray) -> float:
+    """Of sum(sums) / sum(sizes), a ratio over independent films (Cochran 1977, section 2.11)."""
+    residual = sums - sizes * sums.sum() / sizes.sum()
+    n = len(sums)
+    return float(np.sqrt(n / max(1, n - 1) * np.sum(residual**2)) / sizes.sum())

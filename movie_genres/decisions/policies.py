@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from movie_genres.decisions.intervals import resample_weights
 from movie_genres.decisions.thresholds import (
     decide,
     find_objective,
@@ -25,6 +24,9 @@ SHRINKAGE_POSITIVES = 20
 
 _N_RESAMPLES = 200
 """Enough for a standard error (Efron & Tibshirani 1993, chapter 6): this one is right to 5 %."""
+
+_CELLS_AT_ONCE = 2**22
+"""Of the resamples' weights: 16 MiB, whatever the number of films."""
 
 
 def tune_policies(
@@ -155,3 +157,14 @@ def paired_standard_errors(
         drawn.append([values[best] - values[name] for name in decisions])
     errors = np.concatenate(drawn, axis=1).std(axis=1, ddof=1)
     return dict(zip(decisions, errors.tolist(), strict=True))
+
+
+def resample_weights(n_rows: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each row is drawn in each resample: float32, (at most n_resamples, n_rows)."""
+    rng = np.random.default_rng(seed)
+    at_once = max(1, _CELLS_AT_ONCE // n_rows)
+    for start in range(0, n_resamples, at_once):
+        count = min(at_once, n_resamples - start)
+        rows = rng.integers(n_rows, size=(count, n_rows)) + n_rows * np.arange(count)[:, None]
+        drawn = np.bincount(rows.ravel(), minlength=count * n_rows)
+        yield drawn.reshape(count, n_rows).astype(np.float32)

@@ -18,6 +18,9 @@ OBJECTIVES = ("f1_micro", "f1_macro", "f1_samples", "jaccard_samples", "subset_a
 RECALL_AT_PRECISION = "recall_at_precision_"
 """Followed by the precision asked for: recall_at_precision_0.8."""
 
+PRECISION_MARGIN = 1.645
+"""Standard errors by which a searched threshold is to exceed that precision: 95 %, one-sided."""
+
 Counts = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(true positives, predicted, positives) of groups of cells -> a value for each group."""
 
@@ -29,6 +32,12 @@ class Objective:
     name: str
     value: Counts
     groups: Literal["all cells", "genres", "films"]
+    searched: Counts | None = None
+    """What a search maximises instead of `value`, to reach it on new films."""
+
+    @property
+    def search_value(self) -> Counts:
+        return self.searched or self.value
 
     @property
     def has_minimum_precision(self) -> bool:
@@ -37,7 +46,7 @@ class Objective:
     @property
     def own_value(self) -> Counts:
         """What a genre's own threshold is searched for: the F1 of its cells, or the recall."""
-        return self.value if self.has_minimum_precision else _f1
+        return self.search_value if self.has_minimum_precision else _f1
 
 
 def _f1(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
@@ -57,11 +66,18 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return part / np.maximum(whole, 1)
 
 
-def _recall_at_precision(minimum: float) -> Counts:
-    """Recall where the precision suffices; else precision minus minimum, which is negative."""
+def _recall_at_precision(minimum: float, *, z: float = 0.0) -> Counts:
+    """Recall where the precision suffices; else precision minus minimum, which is negative.
+
+    With z > 0 Wilson's lower confidence bound of the precision is to suffice.
+    """
 
     def value(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
-        precision = np.where(predicted > 0, _ratio(tp, predicted), 1.0)
+        n = np.maximum(predicted, 1)
+        share = tp / n
+        half = z * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+        bound = (share + z**2 / (2 * n) - half) / (1 + z**2 / n)
+        precision = np.where(predicted > 0, bound, 1.0)
         enough = precision >= minimum - 1e-12  # 4 / 5 is to be 0.8
         return np.where(enough, _ratio(tp, positives), precision - minimum)
 
@@ -82,7 +98,8 @@ def find_objective(name: str) -> Objective:
 
     `recall_at_precision_P`, P in (0, 1], asks for the most recall among the thresholds whose
     precision is at least P (over all cells for the global threshold, over its own cells for a
-    genre's threshold).
+    genre's threshold). A threshold that just reaches P on some films misses it on about half of
+    all new ones, so a search asks that of the lower confidence bound of the precision.
 
     Raises:
         ValueError: If there is no such objective.
@@ -95,7 +112,8 @@ def find_objective(name: str) -> Objective:
         except ValueError:
             minimum = 0.0
         if 0 < minimum <= 1:
-            return Objective(name, _recall_at_precision(minimum), "all cells")
+            searched = _recall_at_precision(minimum, z=PRECISION_MARGIN)
+            return Objective(name, _recall_at_precision(minimum), "all cells", searched)
     raise ValueError(
         f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}, and "
         f"{RECALL_AT_PRECISION}P with P in (0, 1], such as {RECALL_AT_PRECISION}0.8"
@@ -174,15 +192,17 @@ def search_global_threshold(
 
     Returns:
         A threshold; the highest of those that are equally good. It lies in [0, 1], unless nothing
-        is to be predicted and a score is 1.
+        is to be predicted and a score is 1. 0.5 where nothing is known.
 
     Raises:
         ValueError: If the shapes differ or there is no such objective.
     """
     _check_shapes(y_true, y_prob)
     found = find_objective(objective)
+    if np.isnan(y_true).all():
+        return 0.5
     if found.groups == "all cells":
-        return _Candidates.of(np.ravel(y_true), np.ravel(y_prob)).best(found.value)
+        return _Candidates.of(np.ravel(y_true), np.ravel(y_prob)).best(found.search_value)
     return _search_grouped(y_true, y_prob, found)
 
 

@@ -127,6 +127,7 @@ def _write_figures(folder: Path, results: Results, sweep: Figure | None) -> None
         "precision_recall": plots.plot_precision_recall(y_true, y_prob, y_pred, labels),
         "genre_f1": plots.plot_genre_f1(
             [float(per_genre[name]["f1"] or 0) for name in labels],
+            results.intervals.per_label["f1"],
             [int(per_genre[name]["support"] or 0) for name in labels],
             labels,
             "F1 of each genre on the test split",

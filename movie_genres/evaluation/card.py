@@ -36,12 +36,14 @@ MODEL_INDEX = {
 }
 """Scores in the card's metadata: the Hub's name of the metric, and ours."""
 
+_LISTED = 12
+"""Genres that one sentence lists."""
 RARE = 20
 """Test films below which a genre's scores are called uncertain."""
 
 _CALIBRATION_TEXT = {
     "none": "none beyond undoing the shift that class weights cause. A temperature, or a slope and "
-    "shift per genre, did not lower the cross-validated log-loss.",
+    "shift per genre, did not lower the cross-validated log-loss by more than a standard error.",
     "temperature": "one temperature for all genres, folded into the last layer.",
     "affine": "a slope and a shift of the logit per genre, folded into the last layer.",
     "stored": "as stored with the model.",
@@ -115,9 +117,48 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
         "calibration": metrics["calibration"],
         "calibration_text": _CALIBRATION_TEXT[calibration],
         "tendencies": tendencies(per_genre),
+        "verdict": verdict(metrics["differences"]),
+        "tfidf_text": _tfidf_text(metrics.get("baseline_settings", {}).get("tfidf_logreg")),
+        "interval_method": metrics["intervals"].get("method", "bootstrap over films"),
+        "off_genres": [n for n, row in per_genre.items() if row["calibration_p"] < 0.05],
         "rare_films": RARE,
         "onnx": metrics.get("onnx"),
     }
+
+
+def verdict(differences: Mapping[str, Mapping[str, Any]]) -> str:
+    """In words, whether the model is better than TF-IDF with logistic regression.
+
+    Args:
+        differences: As in metrics.json. An interval that holds 0 is level.
+    """
+    if "tfidf_logreg" not in differences:
+        return ""
+    found: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    for score, name in (
+        ("f1_micro", "F1 micro"), ("f1_macro", "F1 macro"), ("average_precision_macro", "mAP")
+    ):  # fmt: skip
+        row = differences["tfidf_logreg"][score]
+        low, high = row["interval"]
+        side = "ahead of" if low > 0 else "behind" if high < 0 else "level with"
+        found[side].append(f"{name} ({row['difference']:+.3f})")
+    parts = [f"{side} TF-IDF in {_listed(names)}" for side, names in found.items() if names]
+    return f"{'; '.join(parts)}."
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _tfidf_text(settings: Mapping[str, Any] | None) -> str:
+    if settings is None:
+        return ""
+    words = "words and pairs of words" if settings["longest_ngram"] == 2 else "words"
+    return (
+        f"The TF-IDF baseline reads whole texts. Its settings, too, have the best mAP on "
+        f"validation: {words}, {'1 + log of the counts' if settings['sublinear'] else 'counts'}, "
+        f"C = {settings['penalty']:g}."
+    )
 
 
 def _decision_text(metrics: Mapping[str, Any]) -> str:
@@ -197,6 +238,8 @@ def tendencies(per_genre: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         weakest: The three genres of lowest F1, with it.
         rare: Genres of fewer than `RARE` test films.
         frequent_third, rarest_third: Names and mean recall of the thirds by test films.
+        most_given: (name, films predicted, films labelled) of the genre that is predicted for
+            the most films too many; None where no genre is predicted too often by a fifth.
         over, under: Up to three genres predicted at least a fifth more, or less, often than
             labelled, as (name, films predicted, films labelled).
     """
@@ -218,6 +261,17 @@ def tendencies(per_genre: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "frequent_third": mean_recall(by_films[:third]),
         "rarest_third": mean_recall(by_films[-third:]),
         "over": counted(sorted((n for n in share if share[n] >= 1.2), key=lambda n: -share[n])),
+        "most_given": next(
+            iter(
+                counted(
+                    sorted(
+                        (n for n in share if share[n] >= 1.2),
+                        key=lambda n: per_genre[n]["support"] - predicted[n],
+                    )
+                )
+            ),
+            None,
+        ),
         "under": counted(sorted((n for n in share if share[n] <= 0.8), key=lambda n: share[n])),
     }
 
@@ -238,4 +292,8 @@ def template_environment() -> jinja2.Environment:
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["megabytes"] = lambda size: f"{size / 1e6:.1f} MB"
     environment.filters["literal"] = literal
+    environment.filters["literal_list"] = lambda names: ", ".join(map(literal, names))
+    environment.filters["shown"] = lambda names: (
+        names if len(names) <= _LISTED else [*names[:_LISTED], f"{len(names) - _LISTED} others"]
+    )
     return environment

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from movie_genres.decisions.stored import Decisions, StoredCalibration, publish_decisions
 from movie_genres.decisions.tuning import ThresholdSets, Tuned, tune
-from movie_genres.evaluation.baselines import prior_logits, tfidf_logits
+from movie_genres.evaluation.baselines import prior_logits, tuned_tfidf_logits
 from movie_genres.evaluation.plots import plot_threshold_sweep
 from movie_genres.evaluation.results import Baseline, Results, judge, judge_baseline
 from movie_genres.files import replace_folder, write_json, written_whole
@@ -76,7 +76,7 @@ def tune_and_judge(
         pos_weight: Class weights of its training, shape (n_labels,).
         objective: What the thresholds are for, as `thresholds.find_objective` takes it.
         never_empty: Give the most probable genre to a film that reaches no threshold.
-        seed: Of folds and bootstrap.
+        seed: Of folds and resamples.
         model_folder: For the published model, which appears whole or not at all.
 
     Returns:
@@ -94,7 +94,7 @@ def tune_and_judge(
     )
     publish_decisions(text_model.model, tuned, prepared.labels)
     text_model.save(model_folder)
-    results = _judge_test(text_model, prepared, tuned.thresholds, seed)
+    results = _judge_test(text_model, prepared, tuned.thresholds)
     sweep = plot_threshold_sweep(
         y_validation,
         tuned.calibration.map.probabilities(logits),
@@ -104,7 +104,7 @@ def tune_and_judge(
     return replace(results, validation=validation, selection=_selection(tuned)), sweep
 
 
-def judge_as_stored(text_model: TextModel, prepared: Prepared, *, seed: int, name: str) -> Results:
+def judge_as_stored(text_model: TextModel, prepared: Prepared, *, name: str) -> Results:
     """Score a published model on the test split with the thresholds it carries.
 
     Raises:
@@ -118,12 +118,10 @@ def judge_as_stored(text_model: TextModel, prepared: Prepared, *, seed: int, nam
         by_policy={"fixed": np.full(len(prepared.labels), 0.5), "stored": stored.thresholds},
         never_empty=stored.never_empty,
     )
-    return _judge_test(text_model, prepared, thresholds, seed)
+    return _judge_test(text_model, prepared, thresholds)
 
 
-def _judge_test(
-    text_model: TextModel, prepared: Prepared, thresholds: ThresholdSets, seed: int
-) -> Results:
+def _judge_test(text_model: TextModel, prepared: Prepared, thresholds: ThresholdSets) -> Results:
     texts, plots = prepared.texts("test"), prepared.plots("test")
     results = judge(
         prepared.labels,
@@ -132,7 +130,6 @@ def _judge_test(
         StoredCalibration.of_config(text_model.model, prepared.labels),
         thresholds=thresholds,
         plot_logits=text_model.logits(plots) if plots != texts else None,
-        seed=seed,
     )
     return replace(results, device=text_model.model.device.type)
 
@@ -151,7 +148,7 @@ def judge_baselines(
         prepared: Baselines are fitted on the train split and tuned on the validation split.
         objective: What the thresholds are for, as `thresholds.find_objective` takes it.
         never_empty: As for the model.
-        seed: Of folds and bootstrap.
+        seed: Of folds and resamples.
         probe: Logits of the linear probe and the class weights it was fitted with, if there is one.
 
     Returns:
@@ -159,8 +156,10 @@ def judge_baselines(
     """
     y_train, y_validation, y_test = (prepared.y(s) for s in ("train", "validation", "test"))
     unweighted = np.ones(len(prepared.labels))
-    validation, test = tfidf_logits(
-        prepared.texts("train"), y_train, prepared.texts("validation"), prepared.texts("test")
+    validation, test, settings = tuned_tfidf_logits(
+        (prepared.texts("train"), y_train),
+        (prepared.texts("validation"), y_validation),
+        prepared.texts("test"),
     )
     logits: dict[str, tuple[Logits, np.ndarray]] = {
         "prior": (
@@ -175,6 +174,7 @@ def judge_baselines(
         name: judge_baseline(
             y_validation, validation_logits, y_test, test_logits,
             pos_weight=weight, objective=objective, never_empty=never_empty, seed=seed,
+            settings=settings.to_json() if name == "tfidf_logreg" else None,
         )
         for name, ((validation_logits, test_logits), weight) in logits.items()
     }  # fmt: skip
@@ -187,6 +187,7 @@ def _selection(tuned: Tuned) -> dict[str, object]:
         "calibration": {
             "adopted": tuned.calibration.method,
             "cross_validated_log_loss": tuned.calibration.cross_validated,
+            "standard_error": tuned.calibration.standard_errors,
         },
         "policy": {
             "adopted": choice.policy,

@@ -54,8 +54,13 @@ class Predictions:
                 f"{', '.join(missing) or 'films or genre names'}); finetune.py and "
                 "evaluate_model.py write one"
             )
+        labels = table.attrs["labels"]
+        if any({len(row) for row in table[name]} != {len(labels)} for name in _ARRAYS):
+            raise InputError(f"{path} does not have {len(labels)} numbers for each film")
         arrays = [np.array(table[name].tolist()) for name in _ARRAYS]
-        return cls(table.attrs["labels"], table["id"].tolist(), table["text"].tolist(), *arrays)
+        if not ((arrays[1] >= 0) & (arrays[1] <= 1)).all():
+            raise InputError(f"{path} holds probabilities outside [0, 1]; are they logits?")
+        return cls(labels, table["id"].tolist(), table["text"].tolist(), *arrays)
 
     def order_as(self, other: Predictions) -> Predictions:
         """The same films in another file's order.
@@ -93,11 +98,11 @@ class Predictions:
         return ordered
 
 
-def compare(a: Predictions, b: Predictions, *, seed: int = 0) -> dict[str, Difference]:
-    """Paired bootstrap of two models on the same films: a - b, by score.
+def compare(a: Predictions, b: Predictions) -> dict[str, Difference]:
+    """Paired differences of two models on the same films: a - b, by score.
 
     Raises:
         InputError: If the two differ in films, genres or true labels.
     """
     b = b.order_as(a)
-    return paired_differences(a.y_true, (a.y_pred, a.y_prob), (b.y_pred, b.y_prob), seed=seed)
+    return paired_differences(a.y_true, (a.y_pred, a.y_prob), (b.y_pred, b.y_prob))

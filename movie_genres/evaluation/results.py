@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 from scipy.special import expit
 
 from movie_genres.decisions.intervals import (
+    METHOD,
     PER_LABEL,
     Intervals,
-    bootstrap_intervals,
     paired_differences,
+    score_intervals,
 )
 from movie_genres.decisions.scores import (
     average_precision_per_label,
     brier_score,
+    calibration_test,
     compute_scores,
     confusion_counts,
     expected_calibration_error,
@@ -33,6 +36,8 @@ class Baseline:
     y_pred: np.ndarray
     y_prob: np.ndarray
     scores: dict[str, float]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What was chosen of it on validation."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,21 @@ class Results:
             "test": self.test,
             "objectives": self.objectives,
             "plots_alone": self.plots_alone,
-            "intervals": {"chosen": {k: list(v) for k, v in self.intervals.headline.items()}},
+            "intervals": {
+                "method": METHOD,
+                "chosen": {k: list(v) for k, v in self.intervals.headline.items()},
+            },
             "chosen_policy": self.thresholds.policy,
             "objective": self.thresholds.objective,
             "never_empty": self.thresholds.never_empty,
             "thresholds": dict(zip(self.labels, self.thresholds.chosen.tolist(), strict=True)),
             "per_genre": self.per_genre(),
             "baselines": {name: baseline.scores for name, baseline in self.baselines.items()},
+            "baseline_settings": {
+                name: baseline.settings
+                for name, baseline in self.baselines.items()
+                if baseline.settings
+            },
             "differences": self.differences(),
             "calibration": {
                 "before": _calibration_scores(self.y_true, self.y_prob_before),
@@ -88,7 +101,7 @@ class Results:
         }
 
     def differences(self) -> dict[str, dict[str, Any]]:
-        """By baseline and score: this model minus the baseline, paired bootstrap over films."""
+        """By baseline and score: this model minus the baseline, paired over films."""
         ours = self.y_pred, self.y_prob
         return {
             name: {
@@ -108,10 +121,12 @@ class Results:
         """2x2 counts, scores, intervals, threshold and calibration of each genre, by name."""
         counts = confusion_counts(self.y_true, self.y_pred)
         average_precision = average_precision_per_label(self.y_true, self.y_prob)
+        z, p = calibration_test(self.y_true, self.y_prob)
         table: dict[str, dict[str, Any]] = {}
         for label, name in enumerate(self.labels):
             tp, fp, fn, tn = (int(counts[cell][label]) for cell in ("tp", "fp", "fn", "tn"))
-            true, prob = self.y_true[:, label], self.y_prob[:, label]
+            known = ~np.isnan(self.y_true[:, label])
+            true, prob = self.y_true[known, label], self.y_prob[known, label]
             table[name] = {
                 "tp": tp, "fp": fp, "fn": fn, "tn": tn,
                 "precision": tp / (tp + fp) if tp + fp else 0.0,
@@ -124,7 +139,11 @@ class Results:
                     score: [_number(bound) for bound in self.intervals.per_label[score][label]]
                     for score in PER_LABEL
                 },
-                **_calibration_scores(true, prob),
+                "expected_films": float(prob.sum()),
+                "calibration_z": float(z[label]),
+                "calibration_p": float(p[label]),
+                "brier": brier_score(true, prob) if known.any() else None,
+                "log_loss": log_loss(true, prob) if known.any() else None,
             }  # fmt: skip
         return table
 
@@ -134,9 +153,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _calibration_scores(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float | None]:
-    if np.isnan(y_true).all():
-        return {"ece": None, "brier": None, "log_loss": None}
+def _calibration_scores(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, float]:
     return {
         "ece": expected_calibration_error(y_true, y_prob),
         "brier": brier_score(y_true, y_prob),
@@ -152,7 +169,6 @@ def judge(
     *,
     thresholds: ThresholdSets,
     plot_logits: np.ndarray | None = None,
-    seed: int = 0,
 ) -> Results:
     """Score a published model's logits on the test split under each set of thresholds.
 
@@ -163,7 +179,6 @@ def judge(
         stored: That calibration.
         thresholds: By policy and by objective.
         plot_logits: The logits of the plots alone, where the texts hold more than the plot.
-        seed: Of the bootstrap.
     """
     y_prob = expit(logits.astype(np.float64))
 
@@ -190,7 +205,7 @@ def judge(
         thresholds=thresholds,
         test=test,
         objectives=objectives,
-        intervals=bootstrap_intervals(y_true, y_pred, y_prob, seed=seed),
+        intervals=score_intervals(y_true, y_pred, y_prob),
         plots_alone=plots_alone,
     )
 
@@ -205,6 +220,7 @@ def judge_baseline(
     objective: str = "f1_micro",
     never_empty: bool = False,
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Baseline:
     """Score the logits of a baseline, calibrated and decided as the model's are."""
     tuned = tune(
@@ -218,4 +234,4 @@ def judge_baseline(
     )
     y_prob = tuned.calibration.map.probabilities(test_logits)
     y_pred = tuned.thresholds.decide(y_prob, tuned.thresholds.chosen)
-    return Baseline(y_pred, y_prob, compute_scores(y_test, y_pred, y_prob))
+    return Baseline(y_pred, y_prob, compute_scores(y_test, y_pred, y_prob), dict(settings or {}))

@@ -213,9 +213,10 @@ def _plot_bars(counts: Mapping[str, int], *, xlabel: str, colour: str = BLUE) ->
 
 def _plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> Figure:
     """Films per genre, the splits stacked."""
-    figure = Figure(figsize=(6.4, 0.26 * len(labels) + 1.1), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.26 * min(len(labels), _MOST_BARS) + 1.1), layout="constrained")
     axis = figure.subplots()
     order = sorted(labels, key=lambda name: sum(counts[name] for counts in per_split.values()))
+    order = order[-_MOST_BARS:]
     left = np.zeros(len(order))
     for (split, counts), colour in zip(per_split.items(), (BLUE, ORANGE, GREY), strict=True):
         films = np.array([counts[name] for name in order])
@@ -224,7 +225,8 @@ def _plot_genre_counts(per_split: Mapping[str, Mapping[str, int]], labels: Seque
     for position, total in enumerate(left):
         axis.text(total, position, f" {int(total):,}", va="center", fontsize=8)
     axis.set_yticks(range(len(order)), [plain(name) for name in order])
-    axis.set(xlabel="films", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.12))
+    which = f" of the {len(order)} most frequent genres" if len(labels) > len(order) else ""
+    axis.set(xlabel=f"films{which}", ylim=(-0.6, len(order) - 0.4), xlim=(0, left.max() * 1.12))
     _count_along_x(axis)
     axis.legend(loc="lower right")
     return figure
@@ -241,8 +243,9 @@ def _plot_cooccurrence(counts: Sequence[Sequence[int]], labels: Sequence[str]) -
 
     Args:
         counts: Films that have the two genres; on the diagonal those that have the one.
-        labels: Genre names.
+        labels: Genre names, the most frequent first; the figure is of those that are counted.
     """
+    of_all, labels = len(labels), labels[: len(counts)]
     films = np.asarray(counts, dtype=float)
     share = films / np.maximum(films.diagonal()[:, None], 1)
     np.fill_diagonal(share, np.nan)
@@ -261,7 +264,10 @@ def _plot_cooccurrence(counts: Sequence[Sequence[int]], labels: Sequence[str]) -
     axis.set_yticks(range(len(labels)), names)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    figure.suptitle("Films in % of the row's genre that have the column's genre too", fontsize=9)
+    which = f" ({len(labels)} most frequent of {of_all})" if of_all > len(labels) else ""
+    figure.suptitle(
+        f"Films in % of the row's genre that have the column's genre too{which}", fontsize=9
+    )
     return figure
 
 

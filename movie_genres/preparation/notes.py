@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from movie_genres.preparation.films import REPEATED
 from movie_genres.preparation.report import MAX_LENGTH
 
@@ -81,17 +79,14 @@ def _rare_and_unlisted(genres: Mapping[str, Any], min_count: int) -> list[str]:
             "some labels look like pieces of one that contains the separator: name it with "
             "--known-genres or in the alias table to keep it whole"
         )
-    return [*found, *_inseparable(list(genres["kept"]), np.array(genres["cooccurrence"]))]
-
-
-def _inseparable(names: Sequence[str], cooccurrence: np.ndarray) -> list[str]:
-    """Pairs of genres that only occur together, which no model can distinguish."""
-    films = cooccurrence.diagonal()
-    same = (cooccurrence == films[:, None]) & (cooccurrence == films[None, :])
-    return [
-        f"'{names[a]}' and '{names[b]}' always occur together: for a model they are one genre"
-        for a, b in np.argwhere(np.triu(same, 1)).tolist()
+    pairs = genres["inseparable"]
+    found += [
+        f"'{a}' and '{b}' always occur together: for a model they are one genre"
+        for a, b in pairs[:_SHOWN]
     ]
+    if len(pairs) > _SHOWN:
+        found.append(f"so do {len(pairs) - _SHOWN} other pairs of genres (report.json lists them)")
+    return found
 
 
 def _uneven_splits(report: Mapping[str, Any]) -> list[str]:

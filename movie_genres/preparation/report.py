@@ -22,6 +22,9 @@ from movie_genres.reading.sources import Source
 
 MAX_LENGTH = 256
 """The default --max-length of finetune.py, in tokens."""
+COOCCURRING = 30
+"""The most frequent genres, whose common films report.json lists and a figure shows."""
+_SETS_AT_ONCE = 2048
 _LENGTH_PERCENTILES = (5, 25, 50, 75, 95, 100)
 _TOKENISED = 2000
 """Texts whose tokens are counted, evenly spread over the kept ones."""
@@ -97,12 +100,13 @@ def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
         name: films.genre_counts(np.flatnonzero(selected.split == number))
         for number, name in enumerate(SPLITS)
     }
-    sets = films.multi_hot_sets(list(counts)).astype(np.int64)
-    films_of_set = np.bincount(films.genres[kept], minlength=len(sets))
+    sets = films.multi_hot_sets(list(counts))
+    together = _films_together(sets, np.bincount(films.genres[kept], minlength=len(sets)))
     return {
         "kept": counts,
         "per_split": {name: {g: found[g] for g in counts} for name, found in per_split.items()},
-        "cooccurrence": (sets.T @ (sets * films_of_set[:, None])).tolist(),
+        "cooccurrence": together[:COOCCURRING, :COOCCURRING].tolist(),
+        "inseparable": _inseparable(list(counts), together),
         "below_min_count": dict(selected.below_min_count),
         "raw": films.label_counts("raw"),
         "dropped": films.label_counts("dropped"),
@@ -203,3 +207,23 @@ def _source(sources: Sequence[Source]) -> dict[str, Any]:
         "columns": sources[0].columns | sources[0].extra,
         "genre_format": str(sources[0].genre_format),
     }
+
+
+def _films_together(sets: np.ndarray, films_of_set: np.ndarray) -> np.ndarray:
+    """Films that have two genres, for each pair; on the diagonal those that have the one.
+
+    In floating point, exact up to 2**53 films, because products of integers are slow; by parts,
+    because thousands of genres make a large array.
+    """
+    together = np.zeros((sets.shape[1],) * 2)
+    for start in range(0, len(sets), _SETS_AT_ONCE):
+        part = sets[start : start + _SETS_AT_ONCE].astype(float)
+        together += part.T @ (part * films_of_set[start : start + _SETS_AT_ONCE, None])
+    return together.astype(np.int64)
+
+
+def _inseparable(names: Sequence[str], together: np.ndarray) -> list[list[str]]:
+    """Pairs of genres that only occur together, which no model can distinguish."""
+    films = together.diagonal()
+    same = (together == films[:, None]) & (together == films[None, :])
+    return [[names[a], names[b]] for a, b in np.argwhere(np.triu(same, 1)).tolist()]

@@ -6,6 +6,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from movie_genres.decisions.calibration import METHODS, choose_calibration, cross_entropy, fit_map
+from movie_genres.decisions.tuning import tune
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(-1, 2, (4000, 3))
@@ -90,3 +91,36 @@ def test_unknown_cells_change_no_map(method: str) -> None:
     if method == "affine":
         fewer = fit_map(method, labels_of(LOGITS)[1000:], LOGITS[1000:], np.ones(3))
         assert fitted.slope[1] == pytest.approx(fewer.slope[1], abs=1e-6)
+
+
+def test_a_temperature_of_few_separable_films_does_not_run_away() -> None:
+    logits = np.linspace(-4, 4, 60)[:, None]
+    y_true = (logits > 0).astype(int)
+    fitted = fit_map("temperature", y_true, logits, np.ones(1))
+    assert 1 < fitted.slope[0] < 3
+
+
+def test_without_a_true_gain_no_calibration_is_nearly_always_adopted() -> None:
+    rng = np.random.default_rng(3)
+    adopted = least = 0
+    for seed in range(30):
+        logits = rng.normal(-1, 2, (300, 3))
+        found = choose_calibration(labels_of(logits, seed), logits, np.ones(3), seed=seed)
+        adopted += found.method == "none"
+        losses = found.cross_validated
+        least += min(losses, key=lambda name: losses[name]) == "none"
+    assert adopted >= 25
+    assert adopted > least  # the least loss alone would have taken another
+
+
+def test_a_validation_split_without_a_known_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="no label of the validation split is known"):
+        choose_calibration(np.full((9, 2), np.nan), np.zeros((9, 2)), np.ones(2))
+
+
+def test_one_label_and_mostly_unknown_ones_are_tuned() -> None:
+    y_true = labels_of(LOGITS[:80, :1]).astype(float)
+    assert tune(y_true, LOGITS[:80, :1]).thresholds.chosen.shape == (1,)
+    y_true[2:] = np.nan  # of some folds nothing is known
+    tuned = tune(y_true, LOGITS[:80, :1])
+    assert np.isfinite(tuned.thresholds.chosen).all()

@@ -19,6 +19,8 @@ from movie_genres.decisions.scores import (
     SCORE_NAMES,
     average_precision_per_label,
     brier_score,
+    calibration_bins,
+    calibration_test,
     co_confusion,
     compute_scores,
     confusion_counts,
@@ -147,3 +149,37 @@ def test_co_confusion_by_hand() -> None:
     y_pred = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]])
     # Genre 0 is missed in rows 0, 1 and 3; only row 0 gets a genre that is known to be wrong.
     assert co_confusion(y_true, y_pred).tolist() == [[0, 1, 0, 2], [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+def test_equal_probabilities_share_a_bin_whatever_the_order_of_the_rows() -> None:
+    y_true = np.repeat([1.0, 0.0], [90, 210])
+    y_prob = np.full(300, 0.3)
+    for rows in (np.arange(300), np.random.default_rng(0).permutation(300)):
+        assert expected_calibration_error(y_true[rows], y_prob[rows]) == pytest.approx(0)
+        assert len(calibration_bins(y_true[rows], y_prob[rows])) == 1
+    mixed = np.concatenate([y_prob, np.linspace(0.5, 0.9, 300)])
+    bins = calibration_bins(np.concatenate([y_true, y_true]), mixed, 10)
+    assert [len(prob) for _, prob in bins] == [300, 60, 60, 60, 60, 60]
+
+
+def test_calibrated_genres_are_rarely_called_off_and_others_are_found() -> None:
+    rng = np.random.default_rng(2)
+    flagged, least = 0, []
+    for _ in range(300):
+        y_prob = rng.beta(1, [1, 4, 30, 99], (400, 4))  # means of 0.5 to 0.01
+        y_true = (rng.random(y_prob.shape) < y_prob).astype(float)
+        flagged += (calibration_test(y_true, y_prob)[1] < 0.05).any()
+        least.append(calibration_test(y_true[:, [3]], y_prob[:, [3]])[1][0])
+    assert 2 <= flagged <= 27  # 15 of 300 are expected at 5 % over the four
+    assert np.mean(np.array(least) < 0.05) < 0.08
+    y_prob = rng.beta(1, 4, (400, 2))
+    y_true = (rng.random(y_prob.shape) < y_prob).astype(float)
+    z, p = calibration_test(y_true, np.column_stack([y_prob[:, 0], y_prob[:, 1] ** 0.5]))
+    assert p[0] > 0.05 and p[1] < 1e-6 and z[1] < -4
+    unknown = np.where(rng.random(y_true.shape) < 0.3, np.nan, y_true)
+    moved = np.where(np.isnan(unknown), 0.99, y_prob)
+    for first, again in zip(
+        calibration_test(unknown, y_prob), calibration_test(unknown, moved), strict=True
+    ):
+        assert first == pytest.approx(again)
+    assert calibration_test(np.full((3, 1), np.nan), np.full((3, 1), 0.5))[1] == 1

@@ -21,6 +21,7 @@ from movie_genres.evaluation.card import (
     render_card,
     template_environment,
     tendencies,
+    verdict,
 )
 from movie_genres.hub.gate import card_code, check_card
 from movie_genres.preparation.loading import load_prepared
@@ -109,7 +110,7 @@ POLICY_SCORES = (
     "f1_micro", "f1_macro", "precision_micro", "recall_micro", "subset_accuracy", "labels_per_row"
 )  # fmt: skip
 GENRE_SCORES = (
-    "precision", "recall", "f1", "average_precision", "support", "threshold", "ece"
+    "precision", "recall", "f1", "average_precision", "support", "threshold", "calibration_p"
 )  # fmt: skip
 
 
@@ -217,3 +218,42 @@ def test_the_published_card_has_the_repository_s_name_and_loads_it(
     assert 'model="you/movie-genres"' in card_code(published)
     # Nothing else changes.
     assert render_card(metrics, "you/tiny").replace("you/tiny", "model") == card
+
+
+def test_the_card_says_in_words_whether_the_model_is_better_than_tf_idf() -> None:
+    def row(difference: float, low: float, high: float) -> dict[str, Any]:
+        return {"difference": difference, "interval": [low, high], "ahead": 0.5}
+
+    level, ahead, behind = row(0.01, -0.01, 0.03), row(0.05, 0.02, 0.08), row(-0.04, -0.06, -0.01)
+    found = {"f1_micro": level, "f1_macro": ahead, "average_precision_macro": level}
+    assert verdict({"tfidf_logreg": found}) == (
+        "ahead of TF-IDF in F1 macro (+0.050); level with TF-IDF in F1 micro (+0.010) and mAP "
+        "(+0.010)."
+    )
+    all_behind = dict.fromkeys(found, behind)
+    assert verdict({"tfidf_logreg": all_behind}).startswith("behind TF-IDF in F1 micro (-0.040)")
+    assert verdict({}) == ""
+
+
+def test_the_card_begins_with_quality_and_mistakes_and_names_the_baseline_s_settings(
+    card: str,
+) -> None:
+    start = card.split("---\n")[2][:1200]
+    for words in (
+        "Predicts the genres",
+        "**How good:**",
+        "TF-IDF in",
+        "**Where it errs:** weakest",
+    ):
+        assert words in start
+    assert "The TF-IDF baseline reads whole texts." in card
+    assert "Intervals, which cover the choice of the test films: jackknife" in card
+    assert "figures/threshold_sweep.png" in card
+
+
+def test_names_are_text_and_no_markup(metrics: dict[str, Any]) -> None:
+    table = metrics["per_genre"]
+    metrics["per_genre"] = {"<img src=x>|*M*": table.pop("Western"), **table}
+    page = render_card(metrics)
+    assert "<img" not in page
+    assert r"&lt;img src=x&gt;\|\*M\*" in page
