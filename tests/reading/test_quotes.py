@@ -14,7 +14,7 @@ from conftest import made_up_films
 
 import prepare_dataset
 from movie_genres.errors import InputError
-from movie_genres.inference.bulk import open_films
+from movie_genres.inference.films import open_films
 from movie_genres.reading.records import Malformed
 from movie_genres.reading.tables import open_table
 

@@ -15,7 +15,7 @@ from test_sources import TABLE, opened
 
 import prepare_dataset
 from movie_genres.errors import InputError
-from movie_genres.inference.bulk import open_films
+from movie_genres.inference.films import open_films
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import SourceOptions, read_sources
 from movie_genres.reading.tables import open_table
