@@ -190,7 +190,7 @@ def check_stock_flags(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
     """
     for name, value in given.items():
         if name in REFUSED and value != defaults[name]:
-            raise InputError(f"--{name} {_shown(value)}is not taken: {REFUSED[name]}")
+            raise InputError(f"--{name} is not taken: {REFUSED[name]}")
         values, why = (TAKEN | TAKEN_BEFORE).get(name, ((value,), ""))
         if value not in values:
             raise InputError(f"--{name} {value} is not taken: {why}")
@@ -206,10 +206,6 @@ def check_stock_flags(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
         name, strategy = f"{event}_steps", merged[f"{event}_strategy"]
         if strategy != "steps" and given.get(name, defaults[name]) != defaults[name]:
             raise InputError(f"--{event}_steps has no effect without --{event}_strategy steps")
-
-
-def _shown(value: Any) -> str:
-    return "" if value is True else f"{value} "
 
 
 def _check_numbers(given: Mapping[str, Any]) -> None:
