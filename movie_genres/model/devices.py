@@ -63,6 +63,8 @@ def forbid_tf32() -> None:
         *(backends.mkldnn, backends.mkldnn.matmul),
     ):
         backend.fp32_precision = "ieee"
+    # The older flag does not follow, and whoever reads it then (the ONNX export does) gets an error.
+    backends.cudnn.allow_tf32 = False
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
