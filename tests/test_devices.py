@@ -184,7 +184,7 @@ def answers(run: Measured, difference: float, devices: list[str]) -> dict[str, A
     return {
         "pipeline": found, "classifier": found, "thresholds": run.metrics["thresholds"],
         "film": found[0], "snippet_scores": found[0], "snippet_genres": genres,
-        "devices": devices,
+        "devices": devices, "same_tokens": True,
     }  # fmt: skip
 
 
