@@ -34,8 +34,8 @@ from movie_genres.evaluation.predictions import Predictions
 from movie_genres.hub.onnx_export import add_onnx, check_installed
 from movie_genres.inference.classifier import check_multi_label
 from movie_genres.model.folders import load_model, model_folder, stored_max_length
-from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared, load_prepared
+from movie_genres.texts.fields import TextFields
 from movie_genres.training.arguments import check_objective
 
 

@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def predict_plots(args: argparse.Namespace) -> None:
     """Print the genres of plots given as arguments."""
-    from movie_genres.preparation.text import says_nothing
+    from movie_genres.texts.text import says_nothing
 
     plots: list[str] = args.plots
     missing = sum(map(says_nothing, plots))

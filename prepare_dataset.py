@@ -20,6 +20,7 @@ from movie_genres.command_line import dashes, exit_code
 from movie_genres.errors import InputError
 from movie_genres.evaluation import audit
 from movie_genres.files import file_sha256
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.preparation.cleaning import Recipe, start_cleaning
 from movie_genres.preparation.dataset_card import columns_read, start_figures
 from movie_genres.preparation.films import collect
@@ -31,10 +32,9 @@ from movie_genres.preparation.prepared import check_output_dir, new_folder, writ
 from movie_genres.preparation.report import build_report
 from movie_genres.preparation.selection import select_films
 from movie_genres.preparation.spellings import unite_spellings
-from movie_genres.preparation.text import MIN_WORDS
 from movie_genres.preparation.train_only import read_train_sources
-from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.sources import DEFAULT_SOURCE, Source, SourceOptions
+from movie_genres.texts.text import MIN_WORDS
 
 ALIASES = Path(__file__).parent / "data" / "genre_aliases.csv"
 

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from movie_genres.reading.genres import GenreAliases, GenreReader
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.labels import GenreReader
 from movie_genres.reading.records import Malformed
 from movie_genres.reading.sources import DEFAULT_SOURCE, SourceOptions, read_sources
 from prepare_dataset import ALIASES

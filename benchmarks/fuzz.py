@@ -31,11 +31,13 @@ import pyarrow.parquet as pq
 
 import prepare_dataset
 from benchmarks.fuzz_genres import fuzz_written_genres
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat
+from movie_genres.genres.labels import GenreReader
 from movie_genres.preparation.splits import NAMES, SPLITS
-from movie_genres.preparation.text import clean_text
-from movie_genres.reading.genres import GenreAliases, GenreFormat, GenreReader
 from movie_genres.reading.records import Malformed
 from movie_genres.reading.tables import open_table
+from movie_genres.texts.text import clean_text
 
 PIECES = [
     *("Drama", "Sci-Fi", "Action/Adventure", "|", ",", ";", "/", "[", "]", "{", "}", "'", '"'),

@@ -10,12 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import prepare_dataset
-from movie_genres.reading.genres import (
-    GenreAliases,
-    GenreReader,
-    detect_genre_format,
-    names_of_column,
-)
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.formats import detect_genre_format, names_of_column
+from movie_genres.genres.labels import GenreReader
 
 ROWS = 200
 """Of a column."""

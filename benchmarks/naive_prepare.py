@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from movie_genres.preparation.text import RULES, plot_defect
+from movie_genres.texts.text import RULES, plot_defect
 
 ROOT = Path(__file__).parent.parent
 MIN_COUNT = 50

@@ -24,7 +24,7 @@ from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier, Prediction
 from movie_genres.inference.explanation import Explanation, Reason
 from movie_genres.model.folders import model_folder
-from movie_genres.preparation.text import clean_text, compose_text, count_words, plot_defect
+from movie_genres.texts.text import clean_text, compose_text, count_words, plot_defect
 
 try:
     import gradio as gr

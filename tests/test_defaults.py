@@ -13,8 +13,9 @@ import finetune
 import prepare_dataset
 from movie_genres import defaults
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat, parse_genres
 from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.reading.genres import GenreAliases, GenreFormat, parse_genres
 from movie_genres.reading.sources import DEFAULT_SOURCE, SourceOptions, read_sources
 
 

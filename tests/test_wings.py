@@ -20,7 +20,9 @@ import movie_genres
 PACKAGE = ROOT / "movie_genres"
 COMMANDS = {path.stem for path in ROOT.glob("*.py")}
 HEAVY: dict[str, set[str]] = {
+    "genres": {"torch"},
     "reading": {"torch"},
+    "texts": {"torch"},
     "preparation": {"torch"},
     "model": set(),
     "decisions": {"torch", "transformers"},
@@ -32,7 +34,7 @@ HEAVY: dict[str, set[str]] = {
 """From the lowest wing to the highest: the packages that it, and all it imports, does without."""
 WINGS = tuple(HEAVY)
 PROCESSES = (
-    ("reading", "preparation", "model"),
+    ("genres", "reading", "texts", "preparation", "model"),
     ("decisions",),
     ("inference", "evaluation", "training", "hub"),
 )

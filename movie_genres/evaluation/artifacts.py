@@ -18,9 +18,9 @@ from movie_genres.evaluation.mistakes import render_mistakes
 from movie_genres.evaluation.predictions import Predictions
 from movie_genres.evaluation.results import Results
 from movie_genres.files import write_json
-from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.loading import Prepared
 from movie_genres.reading.columns import PLOT, TITLE
+from movie_genres.texts.fields import TextFields
 
 _TABLE_COLUMNS = {
     "f1_micro": "F1 micro",

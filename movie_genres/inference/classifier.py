@@ -18,9 +18,9 @@ from movie_genres.inference.precisions import check_precision
 from movie_genres.inference.runtimes import Runtime, TorchRuntime, compute_logits, load_onnx
 from movie_genres.model.devices import choose_precision
 from movie_genres.model.folders import load_model, stored_max_length
-from movie_genres.preparation.fields import TextFields
-from movie_genres.preparation.text import is_no_plot
 from movie_genres.reading.columns import PLOT, TITLE, field_names
+from movie_genres.texts.fields import TextFields
+from movie_genres.texts.text import is_no_plot
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
-from movie_genres.preparation.text import says_nothing
 from movie_genres.reading.archives import expand
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 from movie_genres.reading.identity import find_id
 from movie_genres.reading.records import Malformed, Table, light_columns
 from movie_genres.reading.sources import HEAD_ROWS
 from movie_genres.reading.tables import open_table
+from movie_genres.texts.text import says_nothing
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """A surrogate: JSON can hold it, UTF-8 cannot."""

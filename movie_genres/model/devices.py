@@ -63,7 +63,7 @@ def forbid_tf32() -> None:
         *(backends.mkldnn, backends.mkldnn.matmul),
     ):
         backend.fp32_precision = "ieee"
-    # The older flag does not follow, and whoever reads it then (the ONNX export does) gets an error.
+    # The older flag does not follow, and whoever reads it then, as the ONNX export, gets an error.
     backends.cudnn.allow_tf32 = False
 
 

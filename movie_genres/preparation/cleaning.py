@@ -18,17 +18,18 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.labels import GenreReader, Labels
 from movie_genres.preparation.duplicates import key_hash, plot_bands, words
-from movie_genres.preparation.fields import TextFields, flatten
 from movie_genres.preparation.layout import Layout
-from movie_genres.preparation.text import as_text, clean_texts, count_words, plot_defect
 from movie_genres.preparation.titles import title_and_year
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.genres import GenreAliases, GenreReader, Labels
 from movie_genres.reading.identity import id_key, year_of
 from movie_genres.reading.records import Malformed, Record
 from movie_genres.reading.sources import Source
+from movie_genres.texts.fields import TextFields, flatten
+from movie_genres.texts.text import as_text, clean_texts, count_words, plot_defect
 
 BATCH_ROWS = 1000
 SHOWN_DEFECTS = 3

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 
 from movie_genres.figure_style import BLUE, GREY, ORANGE, STYLE, plain
 from movie_genres.markdown import literal
-from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.notes import films_and_splits, suspicions
 from movie_genres.preparation.report import MAX_LENGTH
 from movie_genres.reading.columns import TITLE
+from movie_genres.texts.fields import TextFields
 
 FIGURES = ("cooccurrence", "raw_labels", "genre_counts", "token_lengths", "labels_per_film")
 """Ordered by the time they take, the longest first."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from movie_genres.genres.labels import Labels
 from movie_genres.preparation.cleaning import SHOWN_DEFECTS, CleanBatch
-from movie_genres.reading.genres import Labels
 
 REPEATED = "repeats an earlier row"
 RARE = "no genre with at least {} films"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.films import Films
 from movie_genres.preparation.splits import HELD_OUT, SPLITS, draw_groups
-from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source, SourceOptions, read_sources
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from movie_genres.errors import InputError
+from movie_genres.genres.cells import GenreFormat
 from movie_genres.preparation.splits import NAMES, SPLITS
-from movie_genres.reading.genres import GenreFormat
 from movie_genres.reading.identity import is_imdb
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source

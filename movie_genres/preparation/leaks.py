@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from movie_genres.errors import InputError
-from movie_genres.preparation.fields import TextFields, named_genres
+from movie_genres.genres.aliases import GenreAliases, label_key
+from movie_genres.genres.formats import detect_genre_format
+from movie_genres.genres.labels import GenreReader
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.genres import GenreAliases, GenreReader, detect_genre_format, label_key
 from movie_genres.reading.sources import Source, with_text_fields
+from movie_genres.texts.fields import TextFields, named_genres
 
 _COPY = 0.9
 """Share of a field's cells that are genres of their film, from which the field is no text."""

@@ -14,9 +14,9 @@ from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetGenerationError
 
 from movie_genres.errors import InputError
-from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.columns import PLOT
+from movie_genres.texts.fields import TextFields
 
 _COLUMNS = {"id", "title", "text", "genres", "labels"}
 _REPORT_KEYS = {"read", "kept", "splits", "genres", "source"}

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 from movie_genres.errors import InputError
 from movie_genres.files import replace_folder, write_json
 from movie_genres.preparation.dataset_card import render_dataset_card
-from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import RARE, Films, read_shard
 from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.sources import Source
+from movie_genres.texts.fields import TextFields
 
 _REPETITIVE = ["genres.list.element", "labels.list.element", "source"]
 """Columns that a dictionary shortens; trying one for the others takes half of the time."""

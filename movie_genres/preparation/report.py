@@ -11,14 +11,14 @@ from tokenizers import Tokenizer
 
 from movie_genres.defaults import encoder_tokenizer
 from movie_genres.preparation.duplicates import in_order
-from movie_genres.preparation.fields import TextFields
 from movie_genres.preparation.films import REPEATED, Films
-from movie_genres.preparation.language import languages_of
 from movie_genres.preparation.selection import Selection
 from movie_genres.preparation.splits import NAMES, SPLITS
 from movie_genres.reading.identity import unused_split
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
+from movie_genres.texts.fields import TextFields
+from movie_genres.texts.language import languages_of
 
 MAX_LENGTH = 256
 """The default --max-length of finetune.py, in tokens."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from movie_genres.genres.aliases import label_key
 from movie_genres.preparation.films import Films
-from movie_genres.reading.genres import label_key
 
 
 def unite_spellings(films: Films) -> Films:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.same_film import same_plot_groups
 from movie_genres.preparation.splits import SPLITS
-from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.sources import Source, SourceOptions, read_sources
 
 IN_SOURCE = "its plot is in --source"

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.genre_columns import find_genre_columns
-from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.identity import find_id
 from movie_genres.reading.records import OWN_SPLIT
 

@@ -9,14 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import parse_genres
+from movie_genres.genres.formats import detect_genre_format, names_of_column
+from movie_genres.genres.labels import GenreReader
 from movie_genres.reading.column_names import normal_name
-from movie_genres.reading.genres import (
-    GenreAliases,
-    GenreReader,
-    detect_genre_format,
-    names_of_column,
-    parse_genres,
-)
 from movie_genres.reading.joined import (
     GenreColumns,
     genre_of_zero_one,

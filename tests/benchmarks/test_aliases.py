@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.aliases import contradictions, main, read_labels
-from movie_genres.reading.genres import GenreAliases
+from movie_genres.genres.aliases import GenreAliases
 from prepare_dataset import ALIASES
 
 

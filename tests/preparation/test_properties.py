@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from movie_genres.errors import InputError
-from movie_genres.preparation import text as text_module
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat, parse_genres
+from movie_genres.genres.formats import detect_genre_format
 from movie_genres.preparation.cleaning import (
     Batch,
     Cleaner,
@@ -24,14 +26,14 @@ from movie_genres.preparation.cleaning import (
     clean_batches,
     load_recipe,
 )
-from movie_genres.preparation.fields import DEFAULT_FIELDS, flatten
 from movie_genres.preparation.films import collect
-from movie_genres.preparation.text import RULES, clean_and_list_rules, clean_text, clean_texts
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.delimited import DelimitedTable
 from movie_genres.reading.encodings import Encoding
-from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
 from movie_genres.reading.records import Malformed
+from movie_genres.texts import text as text_module
+from movie_genres.texts.fields import DEFAULT_FIELDS, flatten
+from movie_genres.texts.text import RULES, clean_and_list_rules, clean_text, clean_texts
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)

@@ -7,9 +7,9 @@ import unicodedata
 import pytest
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.reading.column_names import normal_name
 from movie_genres.reading.columns import field_names, find_columns
-from movie_genres.reading.genres import GenreAliases
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)

@@ -6,8 +6,8 @@ import pytest
 from conftest import made_up_films
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.reading.columns import find_columns
-from movie_genres.reading.genres import GenreAliases
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.formats import detect_genre_format
+from movie_genres.genres.labels import GenreReader
 from movie_genres.reading.genre_columns import find_genre_columns
-from movie_genres.reading.genres import GenreAliases, GenreReader, detect_genre_format
 from movie_genres.reading.joined import GenreColumns
 from prepare_dataset import ALIASES
 

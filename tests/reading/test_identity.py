@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from movie_genres.errors import InputError
+from movie_genres.genres.aliases import GenreAliases
 from movie_genres.reading.columns import find_columns
-from movie_genres.reading.genres import GenreAliases
 from movie_genres.reading.identity import find_id, find_year, id_key, is_imdb, unused_split
 from prepare_dataset import ALIASES
 

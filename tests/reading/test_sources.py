@@ -16,7 +16,8 @@ import pytest
 from conftest import made_up_films
 
 from movie_genres.errors import InputError
-from movie_genres.reading.genres import GenreAliases, GenreFormat
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat
 from movie_genres.reading.records import Malformed
 from movie_genres.reading.sources import (
     Source,

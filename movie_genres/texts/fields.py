@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from movie_genres.errors import InputError
-from movie_genres.preparation.text import as_text, clean_text, compose_text
+from movie_genres.genres.cells import GenreFormat, parse_genres
 from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.genres import GenreFormat, parse_genres
+from movie_genres.texts.text import as_text, clean_text, compose_text
 
 MASK = "___"
 """Replaces the name of a genre."""

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from movie_genres.preparation.placeholders import LONGEST, is_missing, is_placeholder
+from movie_genres.texts.placeholders import LONGEST, is_missing, is_placeholder
 
 MIN_WORDS = 3
 """A plot of fewer words holds nothing that a model could use."""

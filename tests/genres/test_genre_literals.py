@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from movie_genres.reading.genres import GenreAliases, GenreFormat, detect_genre_format, parse_genres
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat, parse_genres
+from movie_genres.genres.formats import detect_genre_format
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.fuzz_genres import fuzz_written_genres
-from movie_genres.reading.genres import (
-    GenreAliases,
-    GenreFormat,
-    GenreReader,
-    detect_genre_format,
-    names_of_column,
-)
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat
+from movie_genres.genres.formats import detect_genre_format, names_of_column
+from movie_genres.genres.labels import GenreReader
 from prepare_dataset import ALIASES
 
 TABLE = GenreAliases.read(ALIASES)

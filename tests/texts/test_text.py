@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from movie_genres.preparation.text import clean_text, compose_text, plot_defect
+from movie_genres.texts.text import clean_text, compose_text, plot_defect
 
 
 @pytest.mark.parametrize(

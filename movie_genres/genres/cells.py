@@ -6,8 +6,8 @@ import html
 import re
 from enum import StrEnum
 
-from movie_genres.reading.genre_aliases import GenreAliases
-from movie_genres.reading.genre_literals import is_literal, literal_labels
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.literals import is_literal, literal_labels
 
 
 class GenreFormat(StrEnum):

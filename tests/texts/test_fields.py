@@ -14,14 +14,14 @@ import predict
 import prepare_dataset
 from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.preparation.fields import (
+from movie_genres.preparation.loading import load_prepared
+from movie_genres.texts.fields import (
     DEFAULT_FIELDS,
     TextFields,
     flatten,
     mask_names,
     named_genres,
 )
-from movie_genres.preparation.loading import load_prepared
 
 FIELDS = TextFields(("title", "plot", "tagline", "key_words"), ("Crime", "Film Noir"))
 

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from movie_genres.reading.genre_aliases import Canonical, GenreAliases, label_key
-from movie_genres.reading.genre_cells import GenreFormat, parse_genres, read_cell
-from movie_genres.reading.genre_formats import detect_genre_format, names_of_column
-
-__all__ = [
-    "Canonical",
-    "GenreAliases",
-    "GenreFormat",
-    "GenreReader",
-    "Labels",
-    "detect_genre_format",
-    "label_key",
-    "names_of_column",
-    "parse_genres",
-]
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat, read_cell
 
 _MOST_CELLS = 50_000  # remembered; some tens of megabytes
 

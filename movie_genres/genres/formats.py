@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from movie_genres.reading.genre_aliases import GenreAliases, label_key
-from movie_genres.reading.genre_cells import (
+from movie_genres.genres.aliases import GenreAliases, label_key
+from movie_genres.genres.cells import (
     BOUNDARY,
     EDGES,
     NEVER_IN_A_NAME,
@@ -19,7 +19,7 @@ from movie_genres.reading.genre_cells import (
     split_known,
     unescaped,
 )
-from movie_genres.reading.genre_literals import is_literal
+from movie_genres.genres.literals import is_literal
 
 _SLIP = 0.05
 """A separator in a smaller share of the rows with several genres is taken for a slip."""

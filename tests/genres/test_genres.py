@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 
 from movie_genres.errors import InputError
-from movie_genres.reading.genres import (
-    GenreAliases,
-    GenreFormat,
-    GenreReader,
-    detect_genre_format,
-    parse_genres,
-)
+from movie_genres.genres.aliases import GenreAliases
+from movie_genres.genres.cells import GenreFormat, parse_genres
+from movie_genres.genres.formats import detect_genre_format
+from movie_genres.genres.labels import GenreReader
 from prepare_dataset import ALIASES
 
 

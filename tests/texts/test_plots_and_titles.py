@@ -13,11 +13,11 @@ from conftest import made_up_films, prepare, write_csv
 
 from movie_genres.errors import InputError
 from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.preparation.fields import DEFAULT_FIELDS
-from movie_genres.preparation.language import languages_of
 from movie_genres.preparation.loading import load_prepared
-from movie_genres.preparation.placeholders import is_placeholder
-from movie_genres.preparation.text import as_text, clean_text, count_words, plot_defect
+from movie_genres.texts.fields import DEFAULT_FIELDS
+from movie_genres.texts.language import languages_of
+from movie_genres.texts.placeholders import is_placeholder
+from movie_genres.texts.text import as_text, clean_text, count_words, plot_defect
 
 PARTS = ["A man says 'no'.", 'She asks: "why?"', "They\nleave."]
 
