@@ -296,7 +296,7 @@ def damage(name: str) -> Callable[[Path], None]:
         (stale_fingerprint, "were tuned for another label list"),
         (other_weights, "probabilities by pipeline differ from predictions.parquet by up to"),
         (other_max_length, "probabilities by classifier differ"),
-        (other_activation, "probabilities by pipeline differ"),
+        (other_activation, "is no multi-label model"),
         (other_predictions, r"tp of Comedy is \d+ in metrics.json, \d+ by predictions.parquet"),
         (
             edit_card(r"\*\*this model\*\* \| \*\*0", "**this model** | **1"),
@@ -305,7 +305,7 @@ def damage(name: str) -> Callable[[Path], None]:
         ),
         (edit_card("value: 0", "value: 1"), r"line \d+ of README.md is '      value: 1"),
         (edit_card(r"\| Horror \|.*\n", ""), r"but '\| Horror \| .*' by metrics.json"),
-        (edit_card("language: en", "language: [en"), r"is 'language: \[en', but 'language: en' by"),
+        (edit_card("- en\n", "- [en\n"), r"is '- \[en', but '- en' by"),
         (edit_card(r"(?s)\n## Citation.*", ""), r"is '', but '## Citation' by"),
         (
             edit_card("(?m)^genres = .*$", "genres = nothing"),
