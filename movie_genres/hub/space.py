@@ -20,7 +20,7 @@ from movie_genres.errors import one_line
 
 PACKAGE = Path(__file__).parents[1]
 SPACE = PACKAGE.parent / "space"
-WINGS = ("reading", "preparation", "model", "decisions", "inference")
+WINGS = ("genres", "reading", "texts", "model", "decisions", "inference")
 """Of the package, what prediction needs beside the modules that all wings share."""
 SPACE_FILES = (
     "README.md",

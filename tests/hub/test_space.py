@@ -127,7 +127,7 @@ def test_what_is_uploaded_is_a_space_that_names_its_model(staged: Path) -> None:
 
 def test_a_space_has_the_wings_that_prediction_needs_and_no_other(staged: Path) -> None:
     folders = {path.name for path in (staged / "movie_genres").iterdir() if path.is_dir()}
-    assert folders == {"reading", "preparation", "model", "decisions", "inference"}
+    assert folders == {"genres", "reading", "texts", "model", "decisions", "inference"}
     for path in (staged / "movie_genres").rglob("*.py"):
         original = ROOT / path.relative_to(staged)
         assert path.read_bytes() == original.read_bytes()

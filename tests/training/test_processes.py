@@ -60,14 +60,16 @@ def test_two_processes_of_which_one_is_stopped_and_that_go_on_end_as_one_process
     arguments = tiny_arguments(
         one, "--dataset-dir", str(partly_known), "--gradient-accumulation-steps", "2",
         "--frozen-share", "0.5",
-        "--logging-steps", "1", "--per-device-train-batch-size", "12",
+        "--logging-steps", "1", "--films-per-step", "24",
     )  # fmt: skip
+    at = arguments.index("--per-device-train-batch-size")
+    del arguments[at : at + 2]  # it follows from the films of a step: 12, and 6 in each of two
     assert finetune.main(arguments) == 0
     environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     arguments.remove("--output-dir")
     arguments.remove(str(one))
     done = subprocess.run(
-        [*LAUNCH, str(two), *arguments[:-1], "6"], env=os.environ | environment,
+        [*LAUNCH, str(two), *arguments], env=os.environ | environment,
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     said = done.stdout
