@@ -139,11 +139,11 @@ class Cleaner:
 
     def _links(self, films: _Films, layout: Layout) -> Links:
         """Of all rows whose plot is usable, even if they have no genres."""
-        told = [reason in ("", _NO_GENRES, _NO_PLOT_GENRE) for reason in films.reason]
-        plots = [words(plot) for plot in _kept(films.plot, told)]
-        titles = [title_and_year(title) for title in _kept(films.title, told)]
-        told_ids = _kept(films.id, [layout.has_id and fine for fine in told])
-        ids = [id_key(identifier, imdb=layout.imdb) for identifier in told_ids]
+        readable = [reason in ("", _NO_GENRES, _NO_PLOT_GENRE) for reason in films.reason]
+        plots = [words(plot) for plot in _kept(films.plot, readable)]
+        titles = [title_and_year(title) for title in _kept(films.title, readable)]
+        readable_ids = _kept(films.id, [layout.has_id and fine for fine in readable])
+        ids = [id_key(identifier, imdb=layout.imdb) for identifier in readable_ids]
         keys = [
             _key_hashes(identifier.encode(errors="replace") for identifier in ids),
             _key_hashes(title for title, _ in titles),
