@@ -163,7 +163,9 @@ def test_a_plot_that_is_a_list_is_joined_in_preparation_and_in_use(
          " ".join(films[0]["overview"]), "nan"],
         ["N/A", None, "", "Ghost"],
     )  # fmt: skip
-    assert as_list == as_written == joined
+    # Rows of one batch may differ in their last bits, depending on the processor.
+    for other in (as_written, joined):
+        assert other.probabilities == pytest.approx(as_list.probabilities, abs=1e-5)
     assert missing.genres == {}
 
 
