@@ -60,6 +60,14 @@ def made_up_films(count: int) -> list[dict[str, str]]:
     return films
 
 
+def further_films(count: int) -> list[dict[str, str]]:
+    """Made-up films beside the first `count`, told the other way round."""
+    films = made_up_films(count + 60)[count:]
+    for film in films:
+        film["overview"] = " ".join(film["overview"].replace("then", "later").split()[::-1])
+    return films
+
+
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))

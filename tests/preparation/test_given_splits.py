@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import made_up_films, prepare, write_csv
+from conftest import further_films, made_up_films, prepare, write_csv
 
 import prepare_dataset
 from movie_genres.errors import InputError
@@ -183,16 +183,16 @@ def test_a_split_without_usable_films_is_refused(tmp_path: Path) -> None:
 
 
 def test_further_films_to_train_on_come_beside_given_splits(tmp_path: Path) -> None:
-    rows = with_splits(180)
-    source = write_csv(tmp_path / "films.csv", rows[:120])
-    more = [{k: row[k] for k in row if k != "split"} for row in rows[100:]]
-    other = write_csv(tmp_path / "more.csv", more)
+    rows, further = with_splits(120), further_films(120)
+    source = write_csv(tmp_path / "films.csv", rows)
+    known = [{k: row[k] for k in row if k != "split"} for row in rows[100:]]
+    other = write_csv(tmp_path / "more.csv", known + further)
     flags = ["--split-column", "split", "--train-source", str(other)]
     prepare(source, tmp_path / "out", *flags)
-    found, expected = ids_of(tmp_path / "out"), given(rows[:120])
+    found, expected = ids_of(tmp_path / "out"), given(rows)
     assert found["validation"] == expected["validation"]
     assert found["test"] == expected["test"]
-    assert found["train"] == expected["train"] + [row["id"] for row in rows[120:]]
+    assert found["train"] == expected["train"] + [film["id"] for film in further]
 
 
 @pytest.mark.parametrize("count", [10, 12, 14, MIN_FILMS - 1])
