@@ -1,7 +1,8 @@
 """Which weights are kept: the average of the seed runs, or the best of them.
 
 Averaging pays where the seed runs lie in one basin. Where they are few, short or far apart, their
-average can be worse than each of them: the validation split decides.
+average can be worse than each of them: the validation split decides. But the best of several seed
+runs looks better than it is, so it must be ahead by more than chance.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from movie_genres.training.batches import TrainingInputs, forward
 from movie_genres.training.losses import mean_loss
 
 AVERAGE = "average"
+PARTS = 20
+"""Of the validation films, for the standard error of a difference."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Scorer:
     precision: str
 
     @torch.inference_mode()
-    def score(self, model: PreTrainedModel) -> float:
+    def predict(self, model: PreTrainedModel) -> EvalPrediction:
         logits, labels = [], []
         model.eval()
         lengths = self.inputs.lengths["validation"]
@@ -70,20 +73,38 @@ class Scorer:
                 outputs, batch = forward(model, self.inputs, "validation", rows)
                 logits.append(outputs.logits.float().cpu().numpy())
                 labels.append(batch["labels"].numpy())
-        predictions, label_ids = np.concatenate(logits), np.concatenate(labels)
+        return EvalPrediction(np.concatenate(logits), np.concatenate(labels))
+
+    def score(self, found: EvalPrediction, rows: np.ndarray | slice = slice(None)) -> float:
+        logits, labels = found.predictions[rows], found.label_ids[rows]
         if self.metric == "loss":
-            return mean_loss(predictions, label_ids, torch.from_numpy(self.pos_weight))
-        return self.compute_metrics(EvalPrediction(predictions, label_ids))[self.metric]
+            return mean_loss(logits, labels, torch.from_numpy(self.pos_weight))
+        return self.compute_metrics(EvalPrediction(logits, labels))[self.metric]
 
     def keep_best(self, model: PreTrainedModel, weights: Sequence[Weights]) -> Choice:
-        """Give the model the average of the seed runs' weights, or the best of them, in place."""
+        """Give the model the average of the seed runs' weights, or the best of them, in place.
+
+        The best is kept if it is ahead of the average by more than one standard error.
+        """
         candidates: dict[str, Any] = {AVERAGE: average(weights)}
         candidates |= {f"seed run {number}": one for number, one in enumerate(weights, start=1)}
-        scores = {}
+        found = {}
         for name, candidate in candidates.items():
             set_trainable_weights(model, candidate)
-            scores[name] = self.score(model)
-        best = (max if self.greater_is_better else min)(scores.values())
-        kept = next(name for name, score in scores.items() if score == best)  # a tie: the average
+            found[name] = self.predict(model)
+        scores = {name: self.score(predicted) for name, predicted in found.items()}
+        kept = (max if self.greater_is_better else min)(scores, key=lambda name: scores[name])
+        error = self._standard_error(found[kept], found[AVERAGE])
+        if abs(scores[kept] - scores[AVERAGE]) <= error:
+            kept = AVERAGE
         set_trainable_weights(model, candidates[kept])
         return Choice(kept, self.metric, scores)
+
+    def _standard_error(self, one: EvalPrediction, other: EvalPrediction) -> float:
+        """Of the difference of two scores: a jackknife over parts of the films.
+
+        Shao and Tu, The Jackknife and Bootstrap (1995), section 2.3.
+        """
+        part = np.arange(len(one.label_ids)) % PARTS
+        without = [self.score(one, part != p) - self.score(other, part != p) for p in range(PARTS)]
+        return float(np.sqrt((PARTS - 1) * np.var(without)))

@@ -1,4 +1,4 @@
-"""The average of the seed runs is kept where it is the best on the validation split."""
+"""The average of the seed runs is kept unless a seed run is ahead by more than chance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
+from transformers import EvalPrediction
 
 import finetune
 from movie_genres.training import seed_runs
@@ -23,16 +24,24 @@ from movie_genres.training.selection import Choice, Scorer
 Arguments = Callable[..., list[str]]
 
 
-class Scores(Scorer):
-    """By the bias of a Linear, whatever the films."""
+FILMS = np.random.default_rng(0).permutation(np.repeat([-1.0, 1.0], 50))
 
-    def score(self, model: Any) -> float:
-        return float(model.bias[0])
+
+class Scores(Scorer):
+    """A film scores the bias of a Linear, more or less the weight."""
+
+    def predict(self, model: Any) -> EvalPrediction:
+        found = float(model.bias[0]) + float(model.weight[0]) * FILMS
+        return EvalPrediction(found[:, None], np.zeros((len(FILMS), 1)))
 
 
 def scorer(**more: Any) -> Scores:
     named = {"metric": "average_precision_macro", "greater_is_better": True} | more
-    return Scores(None, dict, np.ones(1), precision="float32", **named)  # type: ignore[arg-type]
+    return Scores(
+        None,  # type: ignore[arg-type]
+        lambda found: {"average_precision_macro": float(found.predictions.mean())},
+        np.ones(1), precision="float32", **named,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,18 @@ def test_the_best_on_the_validation_split_is_kept_and_a_tie_is_the_average_s(
     assert model.bias.item() == model.weight.item() == value
 
 
+@pytest.mark.parametrize(("ahead", "kept"), [(0.1, "average"), (0.3, "seed run 2")])
+def test_a_seed_run_is_kept_only_if_it_is_ahead_by_more_than_a_standard_error(
+    ahead: float, kept: str
+) -> None:
+    # 100 films that differ by +2 or -2 between seed run 2 and the average: a standard error of about 0.2.
+    weights = [
+        {"weight": torch.full((1, 1), w), "bias": torch.full((1,), b)}
+        for w, b in ((0.0, 0.0), (3.0, 1.5 * ahead), (0.0, 0.0))
+    ]
+    assert scorer().keep_best(torch.nn.Linear(1, 1), weights).kept == kept
+
+
 def test_the_sentence_names_what_is_kept_and_why() -> None:
     scores = {"average": 0.46, "seed run 1": 0.472, "seed run 2": 0.422, "seed run 3": 0.478}
     choice = Choice("seed run 3", "average_precision_macro", scores)
@@ -68,7 +89,7 @@ def test_an_average_that_is_worse_than_a_seed_run_is_not_published(
     tiny_arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    arguments = tiny_arguments(run, "--soup", "2", "--num-train-epochs", "1")
+    arguments = tiny_arguments(run, "--soup", "2", "--num-train-epochs", "4")
     assert finetune.main(arguments) == 0
     # Far away from the first one, so that nothing good lies between.
     second = run / "checkpoints" / "weights-2"
