@@ -68,7 +68,7 @@ def test_the_best_on_the_validation_split_is_kept_and_a_tie_is_the_average_s(
 def test_a_seed_run_is_kept_only_if_it_is_ahead_by_more_than_a_standard_error(
     ahead: float, kept: str
 ) -> None:
-    # 100 films that differ by +2 or -2 between seed run 2 and the average: a standard error of about 0.2.
+    # Seed run 2 minus the average is +2 or -2 in 100 films: a standard error of about 0.2.
     weights = [
         {"weight": torch.full((1, 1), w), "bias": torch.full((1,), b)}
         for w, b in ((0.0, 0.0), (3.0, 1.5 * ahead), (0.0, 0.0))
