@@ -237,8 +237,9 @@ def train(job: Job) -> Trained:
         if trains and n_frozen and project.caches_activations(args.device):
             cache = job.run.cached_activations
             cached = cached_inputs(
-                inputs, model, n_frozen, folder=cache, precision=project.precision
-            )
+                inputs, model, n_frozen, folder=cache, precision=project.precision,
+                required=project.cache_activations == "always",
+            )  # fmt: skip
             inputs = stack.enter_context(cached)
         seconds = time.perf_counter() - began
         if project.probe_c:

@@ -191,16 +191,16 @@ def prepare(folder: Path, films: int, encoder: str) -> tuple[Path, Path]:
         return data, write_random_encoder(folder / "random-bert")
 
 
-def write_random_encoder(folder: Path) -> Path:
-    """MiniLM's shape with random weights; its tokenizer knows the made-up words."""
+def write_random_encoder(folder: Path, *, layers: int = 6, width: int = 384) -> Path:
+    """MiniLM's shape, or another, with random weights; its tokenizer knows the made-up words."""
     folder.mkdir()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", *vocabulary()]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     BertTokenizer(vocab=str(folder / "vocab.txt"), model_max_length=512).save_pretrained(folder)
     transformers.set_seed(0)
     config = BertConfig(
-        vocab_size=len(words), hidden_size=384, num_hidden_layers=6, num_attention_heads=12,
-        intermediate_size=1536, initializer_range=0.1,
+        vocab_size=len(words), hidden_size=width, num_hidden_layers=layers,
+        num_attention_heads=width // 32, intermediate_size=4 * width, initializer_range=0.1,
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder

@@ -55,12 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not source.is_file():
             write_films(source, rows)
         mine = measure(
-            rows, "prepare_dataset", "--source", source, "--output-dir", ours,
+            "prepare_dataset", "--source", source, "--output-dir", ours,
             "--num-proc", args.num_proc,
         )  # fmt: skip
+        print_row(rows, "prepare_dataset", mine)
         print(f"  {mine.seconds / rows * 1e6:.1f} µs a row", flush=True)
         if args.naive_up_to is None or rows <= args.naive_up_to:
-            other = measure(rows, "benchmarks.naive_prepare", source, naive)
+            other = measure("benchmarks.naive_prepare", source, naive)
+            print_row(rows, "benchmarks.naive_prepare", other)
             print(
                 f"  {other.seconds / mine.seconds:.1f} times the seconds of prepare_dataset, "
                 f"{other.cpu_seconds / mine.cpu_seconds:.1f} times its CPU seconds"
@@ -75,10 +77,19 @@ class Cost:
 
     seconds: float
     cpu_seconds: float
+    peak_mib: float
 
 
-def measure(rows: int, module: str, *arguments: object) -> Cost:
-    """Run a command and print its time, its processors' time and its peak memory."""
+def print_row(rows: int, command: str, cost: Cost) -> None:
+    print(
+        f"| {rows:,} | {command} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} | "
+        f"{cost.peak_mib:,.0f} |",
+        flush=True,
+    )
+
+
+def measure(module: str, *arguments: object) -> Cost:
+    """Run a command: its time, its processors' time and its peak memory."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     started, before, peak = time.perf_counter(), cpu_seconds(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT)
@@ -88,13 +99,7 @@ def measure(rows: int, module: str, *arguments: object) -> Cost:
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{module} ended with {process.returncode}")
-    cost = Cost(time.perf_counter() - started, cpu_seconds() - before)
-    print(
-        f"| {rows:,} | {module} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} | "
-        f"{peak / 2**20:,.0f} |",
-        flush=True,
-    )
-    return cost
+    return Cost(time.perf_counter() - started, cpu_seconds() - before, peak / 2**20)
 
 
 def cpu_seconds() -> float:

@@ -87,3 +87,17 @@ def batch_of_ids() -> dict[str, torch.Tensor]:
     mask = torch.ones_like(ids)
     mask[1, 3:], ids[1, 2] = 0, _SEP
     return {"input_ids": ids * mask, "attention_mask": mask}
+
+
+class Films(list[dict[str, Any]]):
+    """Tokenised films, as a dataset has them."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return [film[key] for film in self] if key == "labels" else super().__getitem__(key)
+
+
+def collate(films: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    longest = max(len(film["input_ids"]) for film in films)
+    padded = [film["input_ids"] + [0] * (longest - len(film["input_ids"])) for film in films]
+    ids = torch.tensor(padded)
+    return {"input_ids": ids, "attention_mask": (ids > 0).long()}

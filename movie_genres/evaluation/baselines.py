@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ Split = tuple[Sequence[str], np.ndarray]
 """Texts, and their labels of shape (n_texts, n_labels)."""
 
 PENALTIES = (1.0, 3.0, 10.0)
+_TRIED: dict[str, tuple[Any, ...]] = {
+    "longest_ngram": (1, 2),
+    "sublinear": (True, False),
+    "penalty": PENALTIES,
+}
 TUNED_FILMS = 10_000
 TUNED_LABELS = 30
 """At most so many films to train on (evenly spread), and the most frequent genres, take part in the
@@ -55,36 +61,33 @@ def tuned_tfidf_logits(
     Returns:
         Logits of validation and test, shape (n_rows, n_labels) each; the settings.
     """
-    settings = tune_tfidf(train, validation)
-    logits = tfidf_logits(*train, validation[0], test_texts, settings=settings)
+    texts, y = train
+    others, step = (validation[0], test_texts), -(-len(texts) // TUNED_FILMS)
+    fits = _Fits(texts[::step], others)
+    settings = _tune(fits, y[::step], validation[1])
+    if step > 1:
+        fits = _Fits(texts, others)
+    logits = fits.logits(y, settings)
     return logits[0], logits[1], settings
 
 
-def tune_tfidf(train: Split, validation: Split) -> TfidfSettings:
-    """The settings of the best mAP on validation.
+def _tune(fits: _Fits, y: np.ndarray, y_validation: np.ndarray) -> TfidfSettings:
+    """The settings of the best mAP on validation, found one after the other.
 
-    First words or pairs, counted sublinearly or not, at the default penalty; then the penalty for
-    the best of these. Bounded by `TUNED_FILMS` and `TUNED_LABELS`.
+    First words or pairs, then counted sublinearly or not, then the penalty, each with the best of
+    the former.
     """
-    texts, y = train
-    step = -(-len(texts) // TUNED_FILMS)
     labels = np.sort(np.argsort(-(y == 1).sum(axis=0), kind="stable")[:TUNED_LABELS])
-    y_validation = validation[1][:, labels]
-    fits = _Fits(texts[::step], y[::step, labels], [validation[0]])
 
-    def best_of(settings: Sequence[TfidfSettings]) -> TfidfSettings:
-        scores = [mean_average_precision(y_validation, fits.logits(one)[0]) for one in settings]
-        return settings[int(np.argmax(scores))]
+    @cache
+    def quality(settings: TfidfSettings) -> float:
+        logits = fits.logits(y[:, labels], settings)[0]
+        return mean_average_precision(y_validation[:, labels], logits)
 
-    default = TfidfSettings()
-    counting = best_of(
-        [
-            replace(default, longest_ngram=longest, sublinear=sublinear)
-            for longest in (1, 2)
-            for sublinear in (True, False)
-        ]
-    )
-    return best_of([replace(counting, penalty=penalty) for penalty in PENALTIES])
+    best = TfidfSettings()
+    for name, values in _TRIED.items():
+        best = max((replace(best, **{name: value}) for value in values), key=quality)
+    return best
 
 
 def tfidf_logits(
@@ -104,23 +107,21 @@ def tfidf_logits(
     Returns:
         Logits of each of `others`, shape (n_rows, n_labels) each.
     """
-    return _Fits(train_texts, y_train, others).logits(settings or TfidfSettings())
+    return _Fits(train_texts, others).logits(y_train, settings or TfidfSettings())
 
 
 class _Fits:
     """Fits on the same texts, which are counted once for each length of the n-grams."""
 
-    def __init__(
-        self, texts: Sequence[str], y_train: np.ndarray, others: Sequence[Sequence[str]]
-    ) -> None:
-        self.texts, self.y_train, self.others = texts, y_train, others
+    def __init__(self, texts: Sequence[str], others: Sequence[Sequence[str]]) -> None:
+        self.texts, self.others = texts, others
         self.counted: dict[int, list[csr_matrix]] = {}
 
-    def logits(self, settings: TfidfSettings) -> list[np.ndarray]:
+    def logits(self, y: np.ndarray, settings: TfidfSettings) -> list[np.ndarray]:
         counts, *others = self._counts(settings.longest_ngram)
         weigh = TfidfTransformer(sublinear_tf=settings.sublinear).fit(counts)
         inputs = [weigh.transform(rows) for rows in others]
-        return _fit(weigh.transform(counts), self.y_train, inputs, settings.penalty)
+        return _fit(weigh.transform(counts), y, inputs, settings.penalty)
 
     def _counts(self, longest: int) -> list[csr_matrix]:
         if longest not in self.counted:

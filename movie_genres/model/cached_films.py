@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +17,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from movie_genres.errors import TrainingError
+from movie_genres.files import write_json
 from movie_genres.model.batching import PAD_TO_MULTIPLE_OF
+
+MOST_OF_DISK = 0.5
+"""Of what is free: the rest is for checkpoints, and for others."""
+_COMPLETE = "complete.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +45,15 @@ class RowsFile:
         return int(self.starts[-1]) * self.width * np.dtype(self.dtype).itemsize
 
     def allocate(self) -> None:
-        """Create the file, so that several processes can write their rows into it."""
+        """Create the file, so that several processes can write their rows into it.
+
+        Raises:
+            OSError: If the disk has no room for it.
+        """
         with self.path.open("wb") as file:
             file.truncate(self.n_bytes)
+            if hasattr(os, "posix_fallocate"):  # elsewhere room is taken when rows are written
+                os.posix_fallocate(file.fileno(), 0, self.n_bytes)
 
     def write(self, rows: Iterable[int], values: Iterable[np.ndarray]) -> None:
         """Write rows, each of shape (length, width).
@@ -73,6 +87,58 @@ class RowsFile:
 
     def _offset(self, row: int) -> int:
         return int(self.starts[row]) * self.width * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """A folder with a file of activations for each split."""
+
+    folder: Path
+    files: Mapping[str, RowsFile]
+
+    @classmethod
+    def of(cls, folder: Path, lengths: Mapping[str, np.ndarray], width: int, dtype: str) -> Cache:
+        """`lengths`: number of tokens of each film, by split."""
+        return cls(folder, {s: RowsFile(folder / s, n, width, dtype) for s, n in lengths.items()})
+
+    def is_complete(self) -> bool:
+        """Whether an interrupted run has left all activations behind."""
+        try:
+            written = json.loads((self.folder / _COMPLETE).read_text(encoding="utf-8"))
+            on_disk = {split: file.path.stat().st_size for split, file in self.files.items()}
+            return written == self._sizes() == on_disk
+        except (OSError, ValueError):
+            return False
+
+    def mark_complete(self) -> None:
+        write_json(self.folder / _COMPLETE, self._sizes())
+
+    def reserve(self) -> str | None:
+        """Create the files, whose room on the disk is then theirs; what an earlier run left goes.
+
+        Returns:
+            None, or what the disk lacks.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        existing = next(path for path in self.folder.parents if path.exists())
+        free, needed = shutil.disk_usage(existing).free, sum(self._sizes().values())
+        lack = (
+            f"{existing} has no room for {needed / 2**30:.1f} GiB of activations of the frozen "
+            f"layers ({free / 2**30:.1f} GiB are free; half of that is left for checkpoints)"
+        )
+        if needed > MOST_OF_DISK * free:
+            return lack
+        try:
+            self.folder.mkdir(parents=True)
+            for file in self.files.values():
+                file.allocate()
+        except OSError as error:  # a quota
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return f"{lack}: {error.strerror}"
+        return None
+
+    def _sizes(self) -> dict[str, int]:
+        return {split: file.n_bytes for split, file in self.files.items()}
 
 
 class CachedFilms(Dataset[dict[str, np.ndarray]]):

@@ -11,9 +11,7 @@ weights, their names and checkpoints are what they are without it.
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from movie_genres.errors import TrainingError
-from movie_genres.files import write_json
+from movie_genres.errors import InputError, TrainingError
 from movie_genres.model.attention import fused_attention
 from movie_genres.model.batching import rows_of_batches, tokens_that_suit
-from movie_genres.model.cached_films import CachedFilms, RowsFile
+from movie_genres.model.cached_films import Cache, CachedFilms, RowsFile
 from movie_genres.model.devices import autocast
 from movie_genres.model.layers import Batch, captured_inputs, find_embeddings, find_stack
 from movie_genres.progress import Pace
@@ -36,9 +33,6 @@ if TYPE_CHECKING:  # using a model needs neither the Trainer's libraries nor the
     from accelerate import PartialState
     from transformers import PreTrainedModel
 
-MOST_OF_DISK = 0.5
-"""Of what is free: the rest is for checkpoints, and for others."""
-_COMPLETE = "complete.json"
 _UNSUPPORTED = (AttributeError, IndexError, RuntimeError, StopIteration, TypeError, ValueError)
 """What a model raises that cannot run without its embeddings and lower layers."""
 FILMS_COMPARED = 8
@@ -57,6 +51,7 @@ def cached_activations(
     n_frozen: int,
     folder: Path,
     precision: str,
+    required: bool = False,
 ) -> Iterator[dict[str, CachedFilms] | None]:
     """Let a model train on cached activations of its frozen layers, while the context lasts.
 
@@ -71,75 +66,64 @@ def cached_activations(
         folder: Where the activations are kept; the caller removes it.
         precision: Of the training. Activations of float32 are kept as such, others in float16,
             which is finer than bf16.
+        required: Refuse a disk without room.
 
     Yields:
         The films by split, for `collate_activations`. None, and the model as it is, where the
         architecture does not allow it or the disk has no room.
 
     Raises:
+        InputError: If the disk has no room and `required` is set.
         TrainingError: At the end, if the whole model gives other probabilities than the layers
             that were trained.
     """
+    from accelerate import PartialState
+
     dtype = "float32" if precision == "float32" else "float16"
-    files = {
-        split: RowsFile(folder / split, lengths[split], model.config.hidden_size, dtype)
-        for split in films
-    }
+    cache = Cache.of(folder, lengths, model.config.hidden_size, dtype)
     some = next(iter(films))
     spread = np.linspace(0, len(lengths[some]) - 1, FILMS_COMPARED).astype(int)
     few = np.argsort(lengths[some])[np.unique(spread)]  # so that some of them are padded
     shortcut = find_shortcut(model, n_frozen, _inputs(films[some], few, collate, model.device))
-    if shortcut is None or not _fits_on_disk(files.values(), folder):
+    process, complete = PartialState(), cache.is_complete()
+    process.wait_for_everyone()
+    if shortcut is None or not (complete or _has_room(process, cache, required=required)):
         yield None
         return
-    from accelerate import PartialState
-
-    process, complete = PartialState(), _is_complete(folder, files.values())
-    process.wait_for_everyone()
     if not complete:
-        if process.is_main_process:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            for file in files.values():
-                file.allocate()
-        process.wait_for_everyone()
         with autocast(precision, model.device):
             for split, rows in films.items():
-                _write_share(process, model, n_frozen, rows, files[split], collate)
+                _write_share(process, model, n_frozen, rows, cache.files[split], collate)
         process.wait_for_everyone()
         if process.is_main_process:
-            write_json(
-                folder / _COMPLETE, {file.path.name: file.n_bytes for file in files.values()}
-            )
+            cache.mark_complete()
     with shortcut.applied(model):
         yield {
-            split: CachedFilms(files[split], np.array(rows["labels"], dtype=np.float32))
+            split: CachedFilms(cache.files[split], np.array(rows["labels"], dtype=np.float32))
             for split, rows in films.items()
         }
     if process.is_main_process:  # the others may hold other weights by now
         shortcut.check(model)
 
 
-def _is_complete(folder: Path, files: Iterable[RowsFile]) -> bool:
-    """Whether an interrupted run has left all activations behind."""
-    sizes = {file.path.name: file.n_bytes for file in files}
-    try:
-        written = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
-        return written == sizes == {name: (folder / name).stat().st_size for name in sizes}
-    except (OSError, ValueError):
-        return False
+def _has_room(process: PartialState, cache: Cache, *, required: bool) -> bool:
+    """Whether the disk has room for the files, which the main process creates if so.
 
+    Raises:
+        InputError: If it has not, and is required to.
+    """
+    from accelerate.utils import broadcast_object_list
 
-def _fits_on_disk(files: Iterable[RowsFile], folder: Path) -> bool:
-    n_bytes = sum(file.n_bytes for file in files)
-    existing = next(path for path in folder.parents if path.exists())
-    fits = n_bytes <= MOST_OF_DISK * shutil.disk_usage(existing).free
-    if not fits:
-        print(
-            f"note: {existing} has no room for {n_bytes / 2**30:.1f} GiB of activations of the "
-            "frozen layers: they are computed at every step"
+    # One process looks: they might be told different things while it creates the files.
+    (lack,) = broadcast_object_list([cache.reserve() if process.is_main_process else None])
+    if lack and required:
+        raise InputError(
+            f"--cache-activations always: {lack}; make room, or name a folder on another disk as "
+            "--output-dir, or give auto, which then computes them at every step"
         )
-    return fits
+    if lack and process.is_main_process:
+        print(f"note: {lack}: they are computed at every step", flush=True)
+    return lack is None
 
 
 @torch.inference_mode()

@@ -86,7 +86,7 @@ class ProjectArguments:
         metadata=_help(
             "Compute the activations of the frozen layers once for each film and keep them in "
             "--output-dir until the run is complete, instead of computing them at every step; "
-            "auto: on a CPU.",
+            "auto: on a CPU with room on the disk; always: refuse a disk without room.",
             CACHE_ACTIVATIONS,
         )
         | {"aliases": ["--keep-states"]},

@@ -67,7 +67,13 @@ def forward(
 
 @contextmanager
 def cached_inputs(
-    inputs: TrainingInputs, model: PreTrainedModel, n_frozen: int, *, folder: Path, precision: str
+    inputs: TrainingInputs,
+    model: PreTrainedModel,
+    n_frozen: int,
+    *,
+    folder: Path,
+    precision: str,
+    required: bool,
 ) -> Iterator[TrainingInputs]:
     """The same films as cached activations, which the model reads while the context lasts.
 
@@ -82,6 +88,7 @@ def cached_inputs(
         n_frozen=n_frozen,
         folder=folder,
         precision=precision,
+        required=required,
     ) as films:
         yield inputs if films is None else replace(inputs, films=films, collate=collate_activations)
 

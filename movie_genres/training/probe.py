@@ -50,8 +50,11 @@ def head_features(model: PreTrainedModel, inputs: TrainingInputs, precision: str
             forward(model, inputs, "train", rows)
     computed = [features.cpu().numpy() for features in captured]
     gathered = gather_object(list(zip(own, computed, strict=True)))
-    order = np.concatenate([rows for rows, _ in gathered])
-    return np.concatenate([features for _, features in gathered])[np.argsort(order)]
+    # Into one array, not by way of others of its size: films may be many.
+    features = np.empty((len(inputs.lengths["train"]), gathered[0][1].shape[1]), dtype=np.float32)
+    for rows, values in gathered:
+        features[rows] = values
+    return features
 
 
 def initialise_head(
@@ -113,7 +116,8 @@ def fit_probe(
         inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
     """
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    standard = (features - mean) / scale
+    standard = features - mean
+    standard /= scale
     weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
     for label in range(y.shape[1]):
         known = ~np.isnan(y[:, label])
@@ -124,7 +128,7 @@ def fit_probe(
             continue
         probe = LogisticRegression(
             C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
-        ).fit(standard[known], true)
+        ).fit(standard if known.all() else standard[known], true)
         weight[label] = probe.coef_[0] / scale
         bias[label] = probe.intercept_[0] - weight[label] @ mean
     return LinearHead(weight.astype(np.float32), bias.astype(np.float32))

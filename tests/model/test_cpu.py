@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from encoders import MAKERS, batch_of_ids
+from encoders import MAKERS, Films, batch_of_ids, collate
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import finetune
-from movie_genres.errors import TrainingError
-from movie_genres.model import cpu
-from movie_genres.model.cached_films import CachedFilms, RowsFile, collate_activations
+from movie_genres.errors import InputError, TrainingError
+from movie_genres.model import cached_films
+from movie_genres.model.cached_films import collate_activations
 from movie_genres.model.cpu import (
     activations,
     cached_activations,
@@ -159,106 +159,6 @@ def test_a_whole_model_that_is_not_what_was_trained_ends_the_run_and_is_named(
         shortcut.check(model)
 
 
-def test_rows_of_different_lengths_come_back_in_any_order(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    lengths = np.array([3, 1, 4])
-    rows = [rng.normal(size=(length, 5)).astype(np.float32) for length in lengths]
-    file = RowsFile(tmp_path / "rows", lengths, 5, "float32")
-    file.allocate()
-    file.write([2, 0], [rows[2], rows[0]])
-    file.write([1], [rows[1]])
-    assert file.path.stat().st_size == file.n_bytes == 8 * 5 * 4
-    for row in (1, 2, 0):
-        assert np.array_equal(file.read(row), rows[row])
-
-    films = CachedFilms(file, np.eye(3, dtype=np.float32))
-    batch = collate_activations([films[0], films[2]])
-    assert batch["inputs_embeds"].shape == (2, 8, 5)
-    assert np.array_equal(batch["inputs_embeds"][0, :3], rows[0])
-    assert not batch["inputs_embeds"][0, 3:].any()
-    assert batch["attention_mask"].tolist() == [[1] * 3 + [0] * 5, [1] * 4 + [0] * 4]
-    assert torch.equal(batch["labels"], torch.eye(3)[[0, 2]])
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [(np.nan, "not finite.*weights are damaged"), (7e4, "beyond the range of float16")],
-)
-def test_activations_that_are_not_finite_stop_the_run_with_the_causes(
-    tmp_path: Path, value: float, said: str
-) -> None:
-    file = RowsFile(tmp_path / "rows", np.array([1]), 2, "float16")
-    file.allocate()
-    with pytest.raises(TrainingError, match=said):
-        file.write([0], [np.array([[1.0, value]], dtype=np.float32)])
-
-
-class Films(list[dict[str, Any]]):
-    """Tokenised films, as a dataset has them."""
-
-    def __getitem__(self, key: Any) -> Any:
-        return [film[key] for film in self] if key == "labels" else super().__getitem__(key)
-
-
-def collate(films: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    longest = max(len(film["input_ids"]) for film in films)
-    padded = [film["input_ids"] + [0] * (longest - len(film["input_ids"])) for film in films]
-    ids = torch.tensor(padded)
-    return {"input_ids": ids, "attention_mask": (ids > 0).long()}
-
-
-def cached(folder: Path) -> list[np.ndarray] | None:
-    """The cached activations of three films by a random BERT."""
-    torch.manual_seed(0)
-    model = MAKERS["bert"]()
-    lengths = np.array([4, 2, 7])
-    films = Films(
-        {"input_ids": list(range(3, 3 + length)), "labels": [1.0, 0.0, 0.0]} for length in lengths
-    )
-    with cached_activations(
-        model, {"train": films}, {"train": lengths}, collate,
-        n_frozen=1, folder=folder, precision="float32",
-    ) as by_split:  # fmt: skip
-        if by_split is None:
-            return None
-        return [by_split["train"][row]["inputs_embeds"] for row in range(3)]
-
-
-def test_what_is_cached_is_what_enters_the_first_trainable_layer(tmp_path: Path) -> None:
-    found = cached(tmp_path / "cache")
-    torch.manual_seed(0)
-    model = MAKERS["bert"]().eval()
-    assert found is not None
-    for length, values in zip((4, 2, 7), found, strict=True):
-        batch = {"input_ids": torch.arange(3, 3 + length)[None]}
-        assert np.allclose(values, activations(model, 1, batch)[0].numpy(), atol=1e-6)
-
-
-def test_a_complete_cache_is_read_and_an_incomplete_one_computed_again(tmp_path: Path) -> None:
-    expected = cached(tmp_path / "cache")
-    assert expected is not None
-    path = tmp_path / "cache" / "train"
-    whole = path.read_bytes()
-    for content, read in ((bytes(len(whole)), True), (whole[:-1], False)):
-        path.write_bytes(content)
-        found = cached(tmp_path / "cache")
-        assert found is not None
-        assert all((values == 0).all() for values in found) == read
-    for mine, values in zip(expected, found, strict=True):
-        assert np.array_equal(mine, values)
-
-
-def test_nothing_is_cached_on_a_disk_without_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    n_bytes = (4 + 2 + 7) * 16 * 4
-    for free, fits in ((2 * n_bytes, True), (2 * n_bytes - 1, False)):
-        usage = SimpleNamespace(free=free)
-        monkeypatch.setattr(cpu.shutil, "disk_usage", lambda _, usage=usage: usage)
-        assert (cached(tmp_path / str(free)) is not None) == fits
-    assert "has no room for" in capsys.readouterr().out
-
-
 @pytest.fixture(scope="module")
 def cached_or_not(
     tiny_arguments: Arguments, tmp_path_factory: pytest.TempPathFactory
@@ -291,6 +191,16 @@ def test_a_training_on_cached_activations_ends_as_one_that_computes_them_at_ever
     for ours, theirs in zip(*(step["log_history"] for step in steps), strict=True):
         assert ours.get("loss") == pytest.approx(theirs.get("loss"), abs=1e-4)
         assert ours.get("eval_loss") == pytest.approx(theirs.get("eval_loss"), abs=1e-4)
+
+
+def test_a_run_that_demands_activations_is_refused_before_it_trains_without_room_for_them(
+    tiny_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached_films.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000))
+    monkeypatch.setattr(finetune, "train_seed_runs", lambda *_, **__: pytest.fail("trained"))
+    flags = ["--frozen-share", "0.5", "--cache-activations", "always", "--probe-c", "0"]
+    with pytest.raises(InputError, match="has no room for"):
+        finetune.main(tiny_arguments(tmp_path / "run", *flags))
 
 
 def test_activations_are_gone_once_the_run_is_complete(cached_or_not: dict[str, Path]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,14 @@ def test_a_label_that_all_or_no_film_has_starts_from_its_rate() -> None:
     assert not head.weight.any()
     assert head.bias[0] < -3
     assert head.bias[1] > 3
+
+
+def test_a_probe_needs_the_memory_of_its_features_once_more() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20_000, 64)).astype(np.float32)
+    y = (features[:, :1] > 0).astype(np.float32)
+    tracemalloc.start()
+    fit_probe(features, y, np.ones(1), inverse_penalty=1e-3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * features.nbytes
