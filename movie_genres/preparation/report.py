@@ -13,7 +13,7 @@ from movie_genres.defaults import encoder_tokenizer
 from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.selection import Selection
-from movie_genres.preparation.splits import NAMES, SPLITS
+from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.identity import unused_split
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
@@ -125,7 +125,7 @@ def _overlap(selected: Selection) -> dict[str, dict[str, int]]:
 def _notes(source: Source) -> list[str]:
     """What is to be known about a source itself."""
     notes = [*source.table.notes, *source.notes]
-    unused = None if source.split or source.train_only else unused_split(source.head, NAMES)
+    unused = None if source.split or source.train_only else unused_split(source.head)
     if unused and source.split_column is None:
         notes.append(
             f"the column '{unused}' of {source.name} holds names of splits, which were not kept: "

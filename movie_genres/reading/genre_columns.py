@@ -13,7 +13,7 @@ from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.cells import parse_genres
 from movie_genres.genres.formats import detect_genre_format, names_of_column
 from movie_genres.genres.labels import GenreReader
-from movie_genres.reading.column_names import normal_name
+from movie_genres.reading.columns import normal_name
 from movie_genres.reading.joined import (
     GenreColumns,
     genre_of_zero_one,
