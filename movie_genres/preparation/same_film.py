@@ -10,9 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movie_genres.preparation.duplicates import in_order, nearly_equal_pairs, same_film_groups
+from movie_genres.preparation.duplicates import (
+    ALIKE,
+    COPIED,
+    first_equal,
+    in_order,
+    likeness,
+    nearly_equal_pairs,
+    same_film_groups,
+    same_title_pairs,
+)
 from movie_genres.preparation.films import REPEATED, Films, Genres
-from movie_genres.preparation.titles import ALIKE, COPIED, likeness, same_title_pairs
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
 
@@ -56,8 +64,7 @@ def reject_repeated(films: Films) -> None:
     keys = films.keys[usable, _TITLE] * np.uint64(3) ^ films.keys[usable, _PLOT]
     keys ^= _of_stubs(films, usable, films.words[usable] < STUB_WORDS)
     keys ^= films.given[usable].astype(np.uint64) * _BY_SPLIT
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    original = usable[first[inverse]]
+    original = usable[first_equal(keys)]
     repeated = original != usable
     united: dict[int, set[str]] = {}
     for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 
 from movie_genres.errors import InputError
 from movie_genres.genres.aliases import GenreAliases
+from movie_genres.preparation.duplicates import first_equal
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.same_film import same_plot_groups
 from movie_genres.preparation.splits import SPLITS
@@ -103,11 +104,8 @@ def _reject_known_plots(films: Films, rows: np.ndarray, split: np.ndarray) -> No
     group = same_plot_groups(films, compared)
     is_known = np.isin(group, group[np.isin(compared, in_split)])
     films.reject(compared[is_known & np.isin(compared, rows)], IN_SOURCE)
-    new = np.flatnonzero(~is_known)
-    _, first, inverse = np.unique(group[new], return_index=True, return_inverse=True)
-    original = new[first[inverse]]
+    new = compared[~is_known]
+    original = new[first_equal(group[~is_known])]
     repeated = original != new
-    films.repeats.update(
-        zip(compared[new[repeated]].tolist(), compared[original[repeated]].tolist(), strict=True)
-    )
-    films.reject(compared[new[repeated]], REPEATED)
+    films.repeats.update(zip(new[repeated].tolist(), original[repeated].tolist(), strict=True))
+    films.reject(new[repeated], REPEATED)
