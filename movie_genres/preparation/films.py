@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,10 @@ class Films(Links):
                 counts[label] += number
         return dict(counts.most_common())
 
-    def set_genres(self, rows: np.ndarray, genres: Sequence[Genres]) -> None:
-        """Give rows other genres."""
+    def set_genres(self, genres: Mapping[int, Genres]) -> None:
+        """Give rows, by number, other genres."""
         numbers = _Numbers(zip(self.genre_sets, itertools.count()))
-        self.genres[rows] = [numbers[found] for found in genres]
+        self.genres[list(genres)] = [numbers[found] for found in genres.values()]
         self.genre_sets = list(numbers)
 
     def map_genres(self, changed: Callable[[Genres], Genres]) -> None:

@@ -81,9 +81,9 @@ def admit(
             left[(keys != 0) & np.isin(keys, films.keys[held_out, column])], MAYBE_HELD_OUT
         )
         left = left[films.reason[left] == 0]
-    genres = [tuple(g for g in films.genres_of(row) if g in labels) for row in left.tolist()]
-    films.set_genres(left, genres)
-    named = np.array([bool(found) for found in genres], dtype=bool)
+    genres = {r: tuple(g for g in films.genres_of(r) if g in labels) for r in left.tolist()}
+    films.set_genres(genres)
+    named = np.array([bool(found) for found in genres.values()], dtype=bool)
     films.reject(left[~named], OTHER_GENRES)
     left = left[named]
     split[left] = _TRAIN
