@@ -34,8 +34,7 @@ from benchmarks.fuzz_genres import fuzz_written_genres
 from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.cells import GenreFormat
 from movie_genres.genres.labels import GenreReader
-from movie_genres.preparation.splits import NAMES, SPLITS
-from movie_genres.reading.records import Malformed
+from movie_genres.reading.records import SPLIT_NAMES, SPLITS, Malformed
 from movie_genres.reading.tables import open_table
 from movie_genres.texts.text import clean_text
 
@@ -259,7 +258,7 @@ def _films_in_one_split(
         for film in pq.read_table(path, columns=["title", "text"]).to_pylist():
             same = by_text[film["title"], film["text"].removeprefix(f"{film['title']}. ")]
             number = SPLITS.index(split)
-            if given and number not in {NAMES[row["split"].casefold()] for row in same}:
+            if given and number not in {SPLIT_NAMES[row["split"].casefold()] for row in same}:
                 raise SystemExit(f"now in {split}: {same}")
             found.setdefault(same[0]["film"], set()).add(split)
     # A film that the data has in validation and test is reported, not moved.

@@ -21,6 +21,8 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils._http import default_client_factory
 from loopback_hub import TOKEN, LoopbackHub
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 import prepare_dataset
@@ -89,6 +91,22 @@ def one_thread() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("movie_genres.model.devices.use_all_cores", lambda local_processes: None)
         yield
+
+
+@pytest.fixture
+def drawn_figures() -> None:
+    """For tests of data that only drawing could fail on: see `undrawn_figures`."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not drawn, which would be half of the time of a tiny run.
+
+    Those of the shared folders, `prepared_folder` and `finished_run`, are drawn.
+    """
+    if "drawn_figures" not in request.fixturenames:
+        monkeypatch.setattr(Figure, "savefig", lambda figure, path, **more: path.touch())
+        monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
 
 
 @pytest.fixture

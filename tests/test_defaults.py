@@ -52,7 +52,7 @@ def test_the_real_encoder_learns_from_a_few_hundred_real_films(tmp_path: Path) -
     data, run = tmp_path / "data", tmp_path / "run"
     prepare_dataset.main(["--source", str(tmp_path / "films.csv"), "--output-dir", str(data)])
     finetune.main(
-        ["--dataset-dir", str(data), "--output-dir", str(run), "--max-length", "48",
+        ["--dataset-dir", str(data), "--output-dir", str(run), "--max-length", "32",
          "--soup", "1", "--precision", "float32"]
     )  # fmt: skip
     metrics = json.loads((run / "metrics.json").read_text())

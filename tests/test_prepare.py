@@ -139,6 +139,7 @@ def test_missing_ids_do_not_make_one_film_of_many(tmp_path: Path) -> None:
     assert 40 < report["splits"]["train"] < 56
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_a_genre_with_a_dollar_sign_is_no_formula(tmp_path: Path) -> None:
     rows = made_up_films(60)
     for row in rows:
@@ -168,6 +169,7 @@ def test_any_number_of_processes_writes_the_same_files(tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_the_folder_s_readme_notes_what_is_odd(tmp_path: Path) -> None:
     rows = made_up_films(60)
     for row in rows[:4]:

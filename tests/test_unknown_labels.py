@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
@@ -48,6 +49,7 @@ def test_weights_probe_and_baselines_learn_from_known_films_alone() -> None:
     assert np.abs(given[:, 0] - fewer[:, 0]).max() < np.abs(given[:, 0] - everything[:, 0]).min()
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_a_run_on_partly_known_labels_ends_with_a_whole_report(
     partly_known: Path, tiny_arguments: Callable[..., list[str]], tmp_path: Path
 ) -> None:

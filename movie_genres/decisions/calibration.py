@@ -39,10 +39,9 @@ class CalibrationChoice:
     """Of the difference between each method's log-loss and the least one, over films."""
 
 
-def cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> float:
-    """Mean binary cross-entropy over the known cells, in nats, finite for any finite logit."""
-    known = ~np.isnan(y_true)
-    return _summed_cross_entropy(y_true[known], logits[known]) / int(known.sum())
+def cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Binary cross-entropy of each cell in nats, finite for a finite logit; NaN where unknown."""
+    return -(y_true * log_expit(logits) + (1 - y_true) * log_expit(-logits))
 
 
 def fit_map(
@@ -80,10 +79,6 @@ def fit_map(
     return AffineMap(slope, extra - slope * np.log(pos_weight))
 
 
-def _summed_cross_entropy(y_true: np.ndarray, logits: np.ndarray) -> float:
-    return float(-np.sum(y_true * log_expit(logits) + (1 - y_true) * log_expit(-logits)))
-
-
 def _fit_log_slope(y_true: np.ndarray, logits: np.ndarray) -> float:
     """At the maximum of the posterior: films that are separable do not make it run away."""
     precision = _LOG_SLOPE_SD**-2.0
@@ -91,8 +86,8 @@ def _fit_log_slope(y_true: np.ndarray, logits: np.ndarray) -> float:
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(parameters[0]) * logits
         slope_gradient = np.sum((expit(scaled) - y_true) * scaled)
-        value = _summed_cross_entropy(y_true, scaled) + float(precision * parameters[0] ** 2) / 2
-        return value, np.array([slope_gradient + precision * parameters[0]])
+        value = np.sum(cross_entropy(y_true, scaled)) + precision * parameters[0] ** 2 / 2
+        return float(value), np.array([slope_gradient + precision * parameters[0]])
 
     return float(minimize(loss, np.zeros(1), jac=True, method="L-BFGS-B").x[0])
 
@@ -104,10 +99,10 @@ def _fit_label(y_true: np.ndarray, logits: np.ndarray) -> np.ndarray:
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(parameters[0]) * logits
         residual = expit(scaled + parameters[1]) - y_true
-        value = _summed_cross_entropy(y_true, scaled + parameters[1])
+        value = np.sum(cross_entropy(y_true, scaled + parameters[1]))
         gradient = np.array([np.sum(residual * scaled), np.sum(residual)])
-        penalty = float(np.sum(precision * parameters**2) / 2)
-        return value + penalty, gradient + precision * parameters
+        penalty = np.sum(precision * parameters**2) / 2
+        return float(value + penalty), gradient + precision * parameters
 
     return minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B").x
 
@@ -144,8 +139,7 @@ def choose_calibration(
         for fit_rows, held_out in validation_folds(len(logits), seed):
             fitted = fit_map(method, y_true[fit_rows], logits[fit_rows], pos_weight)
             mapped[held_out] = fitted.logits(logits[held_out].astype(np.float64))
-        cells = -np.where(known, y_true * log_expit(mapped) + (1 - y_true) * log_expit(-mapped), 0)
-        losses[method] = cells.sum(axis=1)
+        losses[method] = np.nansum(cross_entropy(y_true, mapped), axis=1)
     means = {method: float(loss.sum()) / int(known.sum()) for method, loss in losses.items()}
     best = min(means, key=lambda name: means[name])
     errors = {

@@ -14,7 +14,6 @@ benchmarks/coverage.py measures how often the intervals hold the true values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,8 +75,7 @@ def score_intervals(
         level: Coverage, in (0, 1).
     """
     z = float(ndtri((1 + level) / 2))
-    rows = ~np.isnan(y_true).all(axis=1)
-    found = _Scores.of(y_true[rows], y_pred[rows], y_prob[rows])
+    found = _Scores.of(y_true, y_pred, y_prob)
     per_label = {
         "precision": wilson(found.tp, found.predicted, z),
         "recall": wilson(found.tp, found.positives, z),
@@ -191,21 +189,21 @@ def paired_differences(
         By name out of `HEADLINES`.
     """
     z = float(ndtri((1 + level) / 2))
-    rows = ~np.isnan(y_true).all(axis=1)
-    scores_a, scores_b = (_Scores.of(y_true[rows], p[rows], q[rows]) for p, q in (a, b))
-    of_a, of_b = scores_a.headline, scores_b.headline
+    of_a, of_b = _Scores.of(y_true, *a), _Scores.of(y_true, *b)
     differ = ((a[0] != b[0]) & ~np.isnan(y_true)).any(axis=0)
-    unseen = {"f1_macro": (scores_a.f1_unseen(z) + scores_b.f1_unseen(z))[differ].sum() / 2}
+    unseen = {"f1_macro": (of_a.f1_unseen(z) + of_b.f1_unseen(z))[differ].sum() / 2}
     differences = {}
     for name in HEADLINES:
-        both = of_a[name].minus(of_b[name])
+        one, other = of_a.headline[name], of_b.headline[name]
+        corrected = one.corrected - other.corrected
+        both = _Jackknife(one.value - other.value, corrected, one.without - other.without)
         error = float(np.sqrt(both.variance + unseen.get(name, 0.0)))
-        low, high = both.corrected - z * error, both.corrected + z * error
+        low, high = corrected - z * error, corrected + z * error
         differences[name] = Difference(
-            of_a[name].value,
-            of_b[name].value,
+            one.value,
+            other.value,
             (min(low, both.value), max(high, both.value)),
-            float(ndtr(both.corrected / error)) if error else (np.sign(both.value) + 1) / 2,
+            float(ndtr(corrected / error)) if error else (np.sign(both.value) + 1) / 2,
         )
     return differences
 
@@ -223,22 +221,11 @@ class _Jackknife:
     def of(cls, value: float, without: np.ndarray) -> _Jackknife:
         return cls(value, value - (len(without) - 1) * float((without - value).mean()), without)
 
-    def minus(self, other: _Jackknife) -> _Jackknife:
-        return _Jackknife(
-            self.value - other.value,
-            self.corrected - other.corrected,
-            self.without - other.without,
-        )
-
     @property
     def variance(self) -> float:
-        return _variance(self.without)
-
-
-def _variance(without: np.ndarray) -> float:
-    if np.ptp(without) < 1e-15:  # rounding makes no variance
-        return 0.0
-    return (len(without) - 1) * float(np.var(without))
+        if np.ptp(self.without) < 1e-15:  # rounding makes no variance
+            return 0.0
+        return (len(self.without) - 1) * float(np.var(self.without))
 
 
 @dataclass(frozen=True)
@@ -256,10 +243,6 @@ class _Scores:
     right: np.ndarray
     """(films decided right in every known label, films)."""
 
-    @property
-    def union(self) -> np.ndarray:
-        return self.predicted + self.positives - self.tp
-
     def f1_unseen(self, z: float) -> np.ndarray:
         """Each label's part in the variance of macro-F1 that the jackknife cannot see.
 
@@ -267,7 +250,8 @@ class _Scores:
         the label's own interval stands for it.
         """
         own = _f1_interval(self.tp, self.predicted, self.positives, z)
-        unseen = ((self.tp == 0) | (self.tp == self.union)) & (self.n_known > 0)
+        union = self.predicted + self.positives - self.tp
+        unseen = ((self.tp == 0) | (self.tp == union)) & (self.n_known > 0)
         return np.where(unseen, np.diff(own, axis=1)[:, 0] / (2 * z * len(self.tp)), 0.0) ** 2
 
     def ap_unseen(self, own: np.ndarray, z: float) -> np.ndarray:
@@ -279,6 +263,8 @@ class _Scores:
     @classmethod
     def of(cls, y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray) -> _Scores:
         """Of films of which something is known. Needs memory for a few vectors over the films."""
+        rows = ~np.isnan(y_true).all(axis=1)
+        y_true, y_pred, y_prob = y_true[rows], y_pred[rows], y_prob[rows]
         n_films, n_labels = y_true.shape
         cells = np.zeros((3, n_films))
         counts = np.zeros((4, n_labels), dtype=np.int64)
@@ -286,7 +272,11 @@ class _Scores:
         f1, without_f1 = 0.0, np.zeros(n_films)
         without_ap = np.zeros(n_films)
         right = np.ones(n_films, dtype=bool)
-        for label, (true, known, pred, prob) in enumerate(_columns(y_true, y_pred, y_prob)):
+        for label, (labels, pred, prob) in enumerate(
+            zip(y_true.T, y_pred.T, y_prob.T, strict=True)
+        ):
+            known = ~np.isnan(labels)
+            true, pred = labels == 1, (pred == 1) & known  # unknown cells are neither
             parts = true & pred, pred, true
             cells += parts
             counts[:, label] = [part.sum() for part in (*parts, known)]
@@ -294,18 +284,18 @@ class _Scores:
             value, without = _ratio_without(2 * parts[0], parts[1].astype(np.int64) + parts[2])
             f1, without_f1 = f1 + value / n_labels, without_f1 + without / n_labels
             if true.any():
-                value, unbiased, without = average_precision_without(true, known, prob)
-                ap[:, label] = value, unbiased, _variance(without)
-                without_ap += without
-        found = max(1, int((counts[2] > 0).sum()))
+                found = _Jackknife(*average_precision_without(true, known, prob))
+                ap[:, label] = found.value, found.corrected, found.variance
+                without_ap += found.without
+        n_found = max(1, int((counts[2] > 0).sum()))
         tp, predicted, positives = cells
-        mean_ap, mean_unbiased = (np.nansum(ap[:2], axis=1) / found).tolist()
+        mean_ap, mean_unbiased = (np.nansum(ap[:2], axis=1) / n_found).tolist()
         headline = {
             "f1_micro": _Jackknife.of(*_ratio_without(2 * tp, predicted + positives)),
             "f1_macro": _Jackknife.of(f1, without_f1),
             "precision_micro": _Jackknife.of(*_ratio_without(tp, predicted)),
             "recall_micro": _Jackknife.of(*_ratio_without(tp, positives)),
-            "average_precision_macro": _Jackknife(mean_ap, mean_unbiased, without_ap / found),
+            "average_precision_macro": _Jackknife(mean_ap, mean_unbiased, without_ap / n_found),
             "subset_accuracy": _Jackknife.of(*_ratio_without(right, np.ones(n_films))),
         }
         totals = np.array([right.sum(), n_films])
@@ -314,13 +304,6 @@ class _Scores:
             tp=counts[0], predicted=counts[1], positives=counts[2], n_known=counts[3],
             ap=ap[0], ap_unbiased=ap[1], ap_variance=ap[2], right=totals,
         )  # fmt: skip
-
-
-def _columns(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """(true, known, predicted, probability) of each label, contiguous; unknown cells are none."""
-    for y_true, y_pred, y_prob in zip(*(array.T for array in arrays), strict=True):
-        known = ~np.isnan(y_true)
-        yield y_true == 1, known, (y_pred == 1) & known, np.ascontiguousarray(y_prob)
 
 
 def _ratio_without(part: np.ndarray, whole: np.ndarray) -> tuple[float, np.ndarray]:
@@ -357,15 +340,11 @@ def average_precision_without(
     above = np.append(0.0, np.cumsum(term)[:-1])
     total = hits[-1]
     value = float(term.sum() / total)
-    negative = (above + _from_here(positive * hits / one_less)) / total
-    lower = _from_here(positive * (hits - 1) / one_less)
+    negative = (above + (positive * hits / one_less)[::-1].cumsum()[::-1]) / total
+    lower = (positive * (hits - 1) / one_less)[::-1].cumsum()[::-1]
     own = (hits - 1) / one_less  # one positive of the removed one's own score falls away
     removed = (above + lower - own) / (total - 1) if total > 1 else np.full(len(scores), value)
     without = np.full(len(true), value)
     without[known] = np.where(true[known], removed[place], negative[place])
     unbiased = float(np.sum(positive * np.where(drawn > 1, own, 1.0)) / total)
     return value, unbiased, without
-
-
-def _from_here(values: np.ndarray) -> np.ndarray:
-    return np.cumsum(values[::-1])[::-1]

@@ -12,10 +12,8 @@ from scipy.special import xlog1py, xlogy
 from scipy.stats import pearson3
 from sklearn.metrics import (
     average_precision_score,
-    f1_score,
     jaccard_score,
-    precision_score,
-    recall_score,
+    precision_recall_fscore_support,
 )
 
 SCORE_NAMES = (
@@ -71,10 +69,9 @@ def compute_scores(y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray) -
     true, pred = true[rows].astype(np.int8), pred[rows].astype(np.int8)
     scores = {}
     for average in ("micro", "macro", "weighted", "samples"):
-        scores[f"f1_{average}"] = f1_score(true, pred, average=average, zero_division=0)
-    for average in ("micro", "macro"):
-        for name, score in (("precision", precision_score), ("recall", recall_score)):
-            scores[f"{name}_{average}"] = score(true, pred, average=average, zero_division=0)
+        found = precision_recall_fscore_support(true, pred, average=average, zero_division=0)
+        for name, score in zip(("precision", "recall", "f1"), found, strict=False):
+            scores[f"{name}_{average}"] = score
     scores["average_precision_macro"] = mean_average_precision(y_true, y_prob)
     scores["average_precision_micro"] = (
         average_precision_score(y_true[known], y_prob[known]) if true.any() else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from movie_genres.genres.aliases import GenreAliases
@@ -35,15 +36,10 @@ class GenreReader:
     def __init__(self, genre_format: GenreFormat, aliases: GenreAliases) -> None:
         self.genre_format = genre_format
         self.aliases = aliases
-        self._seen: dict[str, Labels] = {}
+        self._remembered = lru_cache(_MOST_CELLS)(self._read)
 
     def __call__(self, cell: str) -> Labels:
-        labels = self._seen.get(cell)
-        if labels is None:
-            if len(self._seen) >= _MOST_CELLS:
-                self._seen.clear()
-            labels = self._seen[cell] = self._read(cell)
-        return labels
+        return self._remembered(cell)
 
     def _read(self, cell: str) -> Labels:
         try:

@@ -20,9 +20,8 @@ import pyarrow as pa
 from movie_genres.errors import InputError
 from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.labels import GenreReader, Labels
-from movie_genres.preparation.duplicates import key_hash, plot_bands, words
+from movie_genres.preparation.duplicates import key_hash, plot_bands, title_and_year, words
 from movie_genres.preparation.layout import Layout
-from movie_genres.preparation.titles import title_and_year
 from movie_genres.preparation.workers import start_workers
 from movie_genres.reading.columns import PLOT, TITLE
 from movie_genres.reading.identity import id_key, year_of
@@ -61,19 +60,22 @@ class Batch:
     records: list[Record]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Links:
     """What says of which film a row is, and in which split; one entry a row in each array."""
 
     keys: np.ndarray
     """Hashes of id, title and plot, 0 for empty ones; uint64, shape (n_rows, 3)."""
     imdb: np.ndarray
-    """Whether the id is one of IMDb."""
+    """Whether the id is one of IMDb, which is the same in all sources."""
     year: np.ndarray
     """Of release; 0 = unknown."""
     given: np.ndarray
-    """Index into `SPLITS`; -1 = none."""
+    """Index into `SPLITS` of the split that the data gives a row; -1 = none."""
     bands: np.ndarray
+    """As `plot_bands` gives them."""
+    words: np.ndarray
+    """Of the plot."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,6 @@ class CleanBatch:
     label_codes: np.ndarray
     """Index into `labels` of each row."""
     links: Links
-    words: np.ndarray
-    """Of the plot."""
     rules: Counter[str]
     """Texts that each cleaning rule changed."""
     defects: list[str]
@@ -132,7 +132,6 @@ class Cleaner:
             list(distinct.values()),
             np.array([position[id(labels)] for labels in films.labels], dtype=np.int32),
             self._links(films, self.recipe.layouts[batch.source]),
-            np.array([count_words(plot) for plot in films.plot]),
             rules,
             unread[:SHOWN_DEFECTS],
         )  # fmt: skip
@@ -160,6 +159,7 @@ class Cleaner:
             np.array(years, dtype=np.int16),
             np.array(films.given, dtype=np.int8),
             plot_bands(plots),
+            np.array([count_words(plot) for plot in films.plot], dtype=np.int32),
         )
 
     def _films(self, batch: Batch, rules: Counter[str]) -> _Films:

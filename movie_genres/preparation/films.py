@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,23 @@ import numpy as np
 import pyarrow as pa
 
 from movie_genres.genres.labels import Labels
-from movie_genres.preparation.cleaning import SHOWN_DEFECTS, CleanBatch
+from movie_genres.preparation.cleaning import SHOWN_DEFECTS, CleanBatch, Links
 
 REPEATED = "repeats an earlier row"
 RARE = "no genre with at least {} films"
 Genres = tuple[str, ...]
 
 
+class _Numbers(dict[Any, int]):
+    """Numbers things from 0 as they are first asked for."""
+
+    def __missing__(self, thing: Any) -> int:
+        number = self[thing] = len(self)
+        return number
+
+
 @dataclass
-class Films:
+class Films(Links):
     """Rows in the order of their sources. Equal labels are stored once."""
 
     source: np.ndarray
@@ -32,16 +41,6 @@ class Films:
     """Index into `label_sets`."""
     genres: np.ndarray
     """Index into `genre_sets`."""
-    keys: np.ndarray
-    """Hashes of id, title and plot, shape (n_rows, 3); 0 for empty ones."""
-    imdb: np.ndarray
-    """Whether the id is one of IMDb, which is the same in all sources."""
-    year: np.ndarray
-    """Of release; 0 = unknown."""
-    given: np.ndarray
-    """Index into `SPLITS` of the split that the data gives a row; -1 = none."""
-    bands: np.ndarray
-    words: np.ndarray
     reasons: list[str]
     label_sets: list[Labels]
     genre_sets: list[Genres]
@@ -94,11 +93,18 @@ class Films:
                 counts[label] += number
         return dict(counts.most_common())
 
-    def set_genres(self, rows: np.ndarray, genres: Sequence[Genres]) -> None:
-        index = {genres: number for number, genres in enumerate(self.genre_sets)}
-        for row, found in zip(rows.tolist(), genres, strict=True):
-            self.genres[row] = index.setdefault(found, len(index))
-        self.genre_sets = list(index)
+    def set_genres(self, genres: Mapping[int, Genres]) -> None:
+        """Give rows, by number, other genres."""
+        numbers = _Numbers(zip(self.genre_sets, itertools.count()))
+        self.genres[list(genres)] = [numbers[found] for found in genres.values()]
+        self.genre_sets = list(numbers)
+
+    def map_genres(self, changed: Callable[[Genres], Genres]) -> None:
+        """Replace each of `genre_sets`; those that become equal become one."""
+        numbers = _Numbers()
+        codes = [numbers[changed(genres)] for genres in self.genre_sets]
+        self.genres = np.array(codes, dtype=np.int32)[self.genres]
+        self.genre_sets = list(numbers)
 
     def genres_of(self, row: int) -> Genres:
         return self.genre_sets[self.genres[row]]
@@ -161,40 +167,30 @@ def read_shard(path: Path) -> pa.Table:
 
 def collect(cleaned: Iterable[CleanBatch]) -> Films:
     """Join the numbers of all batches."""
-    reasons: dict[str, int] = {"": 0}
-    label_sets: dict[Labels, int] = {}
-    genre_sets: dict[Genres, int] = {}
-    parts: dict[str, list[np.ndarray]] = {}
-    shards, starts, total = [], [], 0
+    reasons, label_sets, genre_sets = _Numbers({"": 0}), _Numbers(), _Numbers()
+    parts: dict[str, list[np.ndarray]] = defaultdict(list)
+    shards: list[Path] = []
     rules: Counter[str] = Counter()
     defects: list[tuple[int, str]] = []
     for batch in cleaned:
         n_rows = len(batch.reason)
-        label_codes = np.array([label_sets.setdefault(x, len(label_sets)) for x in batch.labels])
-        genre_codes = np.array(
-            [genre_sets.setdefault(x.genres, len(genre_sets)) for x in batch.labels]
-        )
-        arrays: dict[str, np.ndarray] = {
-            "source": np.full(n_rows, batch.source, dtype=np.int16),
+        labels = np.array([label_sets[labels] for labels in batch.labels], np.int32)
+        genres = np.array([genre_sets[labels.genres] for labels in batch.labels], np.int32)
+        columns = {
+            "source": np.full(n_rows, batch.source, np.int16),
             "row": np.arange(batch.first_row, batch.first_row + n_rows, dtype=np.int32),
-            "reason": np.array([reasons.setdefault(r, len(reasons)) for r in batch.reason], "i2"),
-            "labels": label_codes[batch.label_codes].astype(np.int32),
-            "genres": genre_codes[batch.label_codes].astype(np.int32),
-            "keys": batch.links.keys,
-            "imdb": batch.links.imdb,
-            "year": batch.links.year,
-            "given": batch.links.given,
-            "bands": batch.links.bands,
-            "words": batch.words.astype(np.int32),
+            "reason": np.array([reasons[reason] for reason in batch.reason], np.int16),
+            "labels": labels[batch.label_codes],
+            "genres": genres[batch.label_codes],
+            **vars(batch.links),
         }
-        for name, values in arrays.items():
-            parts.setdefault(name, []).append(values)
+        for name, values in columns.items():
+            parts[name].append(values)
         shards.append(batch.shard)
-        starts.append(total)
         rules.update(batch.rules)
         if len(defects) < SHOWN_DEFECTS:
             defects += [(batch.source, words) for words in batch.defects]
-        total += n_rows
+    starts = np.cumsum([0, *map(len, parts["row"])])[:-1]
     joined: dict[str, Any] = {name: np.concatenate(parts.pop(name)) for name in list(parts)}
     return Films(
         **joined,
@@ -202,7 +198,7 @@ def collect(cleaned: Iterable[CleanBatch]) -> Films:
         label_sets=list(label_sets),
         genre_sets=list(genre_sets),
         shards=shards,
-        shard_starts=np.array(starts),
+        shard_starts=starts,
         rules=rules,
         defects=defects[:SHOWN_DEFECTS],
     )
@@ -213,10 +209,7 @@ def reject_rare_genres(films: Films, min_count: int) -> dict[str, int]:
     usable = films.usable
     counts = films.genre_counts(usable)
     rare = {genre: n for genre, n in sorted(counts.items()) if n < min_count}
-    left = [tuple(g for g in genres if g not in rare) for genres in films.genre_sets]
-    emptied = np.array([not genres for genres in left])[films.genres[usable]]
-    index = {genres: number for number, genres in enumerate(dict.fromkeys(left))}
-    films.genres = np.array([index[genres] for genres in left], dtype=np.int32)[films.genres]
-    films.genre_sets = list(index)
+    films.map_genres(lambda genres: tuple(genre for genre in genres if genre not in rare))
+    emptied = np.array([not genres for genres in films.genre_sets])[films.genres[usable]]
     films.reject(usable[emptied], RARE.format(min_count))
     return rare

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from movie_genres.errors import InputError
 from movie_genres.genres.cells import GenreFormat
-from movie_genres.preparation.splits import NAMES, SPLITS
 from movie_genres.reading.identity import is_imdb
-from movie_genres.reading.records import OWN_SPLIT
+from movie_genres.reading.records import OWN_SPLIT, SPLIT_NAMES, SPLITS
 from movie_genres.reading.sources import Source
 
 _SHOWN_CHARACTERS = 80
@@ -63,10 +62,10 @@ class Layout:
         if self.split is None:
             return self.given
         name = record[self.split].strip()
-        given = NAMES.get(name.casefold(), -1)
+        given = SPLIT_NAMES.get(name.casefold(), -1)
         if usable and given < 0:
             raise InputError(
                 f"{self.name}, row {row}: {self.split_from} says {name[:_SHOWN_CHARACTERS]!r}, "
-                f"none of {', '.join(NAMES)}: rename it, or leave such rows out"
+                f"none of {', '.join(SPLIT_NAMES)}: rename it, or leave such rows out"
             )
         return given

@@ -1,16 +1,17 @@
-"""How often the fields of a text name the film's genres, and which fields make up the text."""
+"""Which fields make up the text, and how often each of them names the film's genres."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from movie_genres.errors import InputError
 from movie_genres.genres.aliases import GenreAliases, label_key
 from movie_genres.genres.formats import detect_genre_format
 from movie_genres.genres.labels import GenreReader
-from movie_genres.reading.columns import PLOT, TITLE
-from movie_genres.reading.sources import Source, with_text_fields
+from movie_genres.reading.columns import PLOT, TITLE, normal_name
+from movie_genres.reading.sources import Source
 from movie_genres.texts.fields import TextFields, named_genres
 
 _COPY = 0.9
@@ -44,7 +45,7 @@ def choose_fields(
         fields in `names`.
 
     Raises:
-        InputError: As `with_text_fields`; or if a field is the genres themselves.
+        InputError: If no source has such a field, none of them is the plot, or one is the genres.
     """
     fields: tuple[str, ...] = (TITLE, PLOT)
     if names:
@@ -56,6 +57,46 @@ def choose_fields(
         kept = [f for f in fields if f in (TITLE, PLOT) or leaks[f] <= most_leaks]
         fields, sources = with_text_fields(sources, kept)
     return sources, TextFields(fields, genre_names if masked else ()), leaks
+
+
+def with_text_fields(
+    sources: Sequence[Source], requested: Sequence[str]
+) -> tuple[tuple[str, ...], list[Source]]:
+    """Find the columns of `--text-fields`.
+
+    Returns:
+        The names of the fields (`title` and `plot` for the columns that are those in any source),
+        and the sources with the columns of these fields.
+
+    Raises:
+        InputError: If no source has such a column, or none of them is the plot.
+    """
+    names = []
+    for entry in requested:
+        is_role = {
+            role: any(_is_called(entry, role, source.columns[role]) for source in sources)
+            for role in (TITLE, PLOT)
+        }
+        role = next((role for role, found in is_role.items() if found), None)
+        names.append(role or normal_name(entry))
+    if PLOT not in names:
+        plots = ", ".join(dict.fromkeys(str(source.columns["plot"]) for source in sources))
+        raise InputError(f"--text-fields must name the column of the plots too: {plots}")
+    extra = [name for name in dict.fromkeys(names) if name not in (TITLE, PLOT)]
+    with_fields = []
+    for source in sources:
+        by_name = {normal_name(column): column for column in reversed(source.table.columns)}
+        with_fields.append(replace(source, extra={name: by_name.get(name) for name in extra}))
+    for name in extra:
+        if all(source.extra[name] is None for source in with_fields):
+            found = ", ".join(c for source in sources for c in source.table.columns if c)
+            raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
+    return tuple(dict.fromkeys(names)), with_fields
+
+
+def _is_called(entry: str, role: str, column: str | None) -> bool:
+    """Whether a name in `--text-fields` is that of the title or the plot, or of its column."""
+    return entry == role or (column is not None and normal_name(entry) == normal_name(column))
 
 
 def _refuse_genres(sources: Sequence[Source], aliases: GenreAliases) -> None:

@@ -142,18 +142,15 @@ def _write_splits(
         for first in range(0, len(films.shards), _SHARDS):
             shard = pa.concat_tables(map(read_shard, films.shards[first : first + _SHARDS]))
             start = int(films.shard_starts[first])
-            part = split[start : start + len(shard)]
-            tables = []
-            for number in range(len(SPLITS)):
-                inside = np.flatnonzero(part == number)
-                rows = inside + start
-                computed = {"genres": genres.take(films.genres[rows]), "labels": _lists(y[rows])}
-                if with_source:
-                    computed["source"] = pa.array(source_names).take(films.source[rows])
-                copied = [name for name in schema.names if name not in computed]
-                columns = computed | {name: shard[name].take(inside) for name in copied}
-                tables.append(pa.table(columns, schema=schema))
-            write(tables)
+            rows = slice(start, start + len(shard))
+            columns = {name: shard[name] for name in ("id", "title", "text", "plot")} | {
+                "genres": genres.take(films.genres[rows]),
+                "labels": _lists(y[rows]),
+                "source": pa.array(source_names).take(films.source[rows]),
+            }
+            table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
+            part = split[rows]
+            write([table.take(np.flatnonzero(part == number)) for number in range(len(SPLITS))])
             lines.writerows(_rejected(films, shard, start, part, source_names))
 
 

@@ -13,7 +13,7 @@ from movie_genres.defaults import encoder_tokenizer
 from movie_genres.preparation.duplicates import in_order
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.selection import Selection
-from movie_genres.preparation.splits import NAMES, SPLITS
+from movie_genres.preparation.splits import SPLITS
 from movie_genres.reading.identity import unused_split
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
@@ -52,22 +52,11 @@ def build_report(
     Raises:
         AssertionError: If a row is neither kept nor rejected: a defect of this project.
     """
-    films = selected.films
-    kept = films.usable
-    rejected = films.rejected()
-    per_film = np.array([len(genres) for genres in films.genre_sets])[films.genres[kept]]
-    assert len(films) == len(kept) + rejected.total() == len(kept) + (selected.split < 0).sum()
+    films, kept = selected.films, selected.films.usable
     return {
-        "read": len(films),
-        "kept": len(kept),
-        "rejected": dict(rejected.most_common()),
-        "rejected_share": rejected.total() / len(films),
-        "splits": {name: int((selected.split == i).sum()) for i, name in enumerate(SPLITS)},
-        "splits_from": dict(selected.splits_from),
-        **_overlap(selected),
+        **_rows(selected, kept),
         "genres": _genres(selected, kept),
-        "labels_per_row": float(per_film.mean()),
-        "labels_per_film": {str(n): int(c) for n, c in enumerate(np.bincount(per_film)) if c},
+        **_labels_per_film(films, kept),
         "lengths": _percentiles(films.words[kept]),
         "tokens": _tokens(films, kept),
         "language": languages_of(list(films.cells(_sample(kept, _DETECTED), "plot"))),
@@ -93,6 +82,31 @@ def build_report(
     }  # fmt: skip
 
 
+def _rows(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
+    """How many rows were read, kept and rejected, and in which splits they are."""
+    films, split = selected.films, selected.split
+    rejected = films.rejected()
+    assert len(films) == len(kept) + rejected.total() == len(kept) + (split < 0).sum()
+    rows = {
+        "read": len(films),
+        "kept": len(kept),
+        "rejected": dict(rejected.most_common()),
+        "rejected_share": rejected.total() / len(films),
+        "splits": {name: int((split == number).sum()) for number, name in enumerate(SPLITS)},
+        "splits_from": dict(selected.splits_from),
+    }
+    if selected.overlap is None:
+        return rows
+    overlap = {**selected.overlap.films, "removed from train": selected.overlap.removed}
+    return rows | {"overlap": overlap}
+
+
+def _labels_per_film(films: Films, kept: np.ndarray) -> dict[str, Any]:
+    sizes = np.array([len(genres) for genres in films.genre_sets])[films.genres[kept]]
+    films_of_size = {str(n): int(count) for n, count in enumerate(np.bincount(sizes)) if count}
+    return {"labels_per_row": float(sizes.mean()), "labels_per_film": films_of_size}
+
+
 def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
     films = selected.films
     counts = dict(films.genre_counts(kept).most_common())
@@ -115,17 +129,10 @@ def _genres(selected: Selection, kept: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _overlap(selected: Selection) -> dict[str, dict[str, int]]:
-    """Films in several splits of the data's own, if it has any."""
-    if selected.overlap is None:
-        return {}
-    return {"overlap": {**selected.overlap.films, "removed from train": selected.overlap.removed}}
-
-
 def _notes(source: Source) -> list[str]:
     """What is to be known about a source itself."""
     notes = [*source.table.notes, *source.notes]
-    unused = None if source.split or source.train_only else unused_split(source.head, NAMES)
+    unused = None if source.split or source.train_only else unused_split(source.head)
     if unused and source.split_column is None:
         notes.append(
             f"the column '{unused}' of {source.name} holds names of splits, which were not kept: "

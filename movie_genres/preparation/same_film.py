@@ -10,9 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movie_genres.preparation.duplicates import in_order, nearly_equal_pairs, same_film_groups
+from movie_genres.preparation.duplicates import (
+    ALIKE,
+    COPIED,
+    first_equal,
+    in_order,
+    likeness,
+    nearly_equal_pairs,
+    same_film_groups,
+    same_title_pairs,
+)
 from movie_genres.preparation.films import REPEATED, Films, Genres
-from movie_genres.preparation.titles import ALIKE, COPIED, likeness, same_title_pairs
 from movie_genres.reading.records import OWN_SPLIT
 from movie_genres.reading.sources import Source
 
@@ -56,8 +64,7 @@ def reject_repeated(films: Films) -> None:
     keys = films.keys[usable, _TITLE] * np.uint64(3) ^ films.keys[usable, _PLOT]
     keys ^= _of_stubs(films, usable, films.words[usable] < STUB_WORDS)
     keys ^= films.given[usable].astype(np.uint64) * _BY_SPLIT
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    original = usable[first[inverse]]
+    original = usable[first_equal(keys)]
     repeated = original != usable
     united: dict[int, set[str]] = {}
     for row, earlier in zip(usable[repeated].tolist(), original[repeated].tolist(), strict=True):
@@ -68,8 +75,7 @@ def reject_repeated(films: Films) -> None:
         if films.source[row] != films.source[earlier]:
             films.also_in.setdefault(earlier, set()).add(int(films.source[row]))
     films.reject(usable[repeated], REPEATED)
-    genres = [tuple(sorted(found)) for found in united.values()]
-    films.set_genres(np.array(list(united), dtype=np.int64), genres)
+    films.set_genres({row: tuple(sorted(genres)) for row, genres in united.items()})
 
 
 def _of_stubs(films: Films, rows: np.ndarray, stub: np.ndarray) -> np.ndarray:
@@ -185,24 +191,18 @@ def _unite_genres(films: Films, rows: np.ndarray, same_plot: np.ndarray) -> int:
     rows = rows[usable]
     groups = in_order(same_plot[usable] * 4 + films.given[rows] + 1)
     disputed = set(groups[np.isin(rows, list(films.disputed))].tolist())
-    order = np.argsort(groups, kind="stable")
-    sizes = np.bincount(groups)
-    starts = np.cumsum(sizes) - sizes
-    changed: list[np.ndarray] = []
-    united: list[Genres] = []
-    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-        group = order[start : start + size]
-        members = rows[group]
-        found = {films.genres_of(row) for row in members.tolist()}
+    repeated = np.flatnonzero(np.bincount(groups)[groups] > 1)
+    order = repeated[np.argsort(groups[repeated], kind="stable")]
+    united: dict[int, Genres] = {}
+    for plot in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        members = rows[plot].tolist()
+        found = {films.genres_of(row) for row in members}
         sources = set(films.source[members].tolist())
-        sources.update(*(films.also_in.get(row, ()) for row in members.tolist()))
+        sources.update(*(films.also_in.get(row, ()) for row in members))
         if len(sources) > 1:
-            films.also_in.update((row, sources) for row in members.tolist())
+            films.also_in.update((row, sources) for row in members)
         if len(found) > 1:
-            changed.append(members)
-            disputed.add(int(groups[group[0]]))
-            genres = tuple(sorted({genre for genres in found for genre in genres}))
-            united += [genres] * size
-    if changed:
-        films.set_genres(np.concatenate(changed), united)
+            disputed.add(int(groups[plot[0]]))
+            united |= dict.fromkeys(members, tuple(sorted(set().union(*found))))
+    films.set_genres(united)
     return len(disputed)

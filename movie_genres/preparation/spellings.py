@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from movie_genres.genres.aliases import label_key
 from movie_genres.preparation.films import Films
 
@@ -29,8 +27,5 @@ def unite_spellings(films: Films) -> Films:
         )
         for labels in films.label_sets
     ]
-    sets = [tuple(sorted(united(genres))) for genres in films.genre_sets]
-    index = {genres: number for number, genres in enumerate(dict.fromkeys(sets))}
-    films.genres = np.array([index[genres] for genres in sets], dtype=np.int32)[films.genres]
-    films.genre_sets = list(index)
+    films.map_genres(lambda genres: tuple(sorted(united(genres))))
     return films

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-SPLITS = ("train", "validation", "test")
-NAMES = {
-    **dict.fromkeys(("train", "training"), 0),
-    **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "development"), 1),
-    **dict.fromkeys(("test", "testing"), 2),
-}
-"""What data sets call their splits, in lower case -> index into `SPLITS`."""
+from movie_genres.reading.records import SPLITS
+
 MIN_FILMS = 30
 """Distinct films from which on every split that is drawn has `MIN_SPLIT` of them: measured on 80
 random sets of labels of this size."""

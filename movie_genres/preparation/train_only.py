@@ -15,11 +15,16 @@ import numpy as np
 
 from movie_genres.errors import InputError
 from movie_genres.genres.aliases import GenreAliases
-from movie_genres.preparation.duplicates import word_runs, words
+from movie_genres.preparation.duplicates import (
+    COPIED,
+    first_equal,
+    likeness,
+    word_runs,
+    words,
+)
 from movie_genres.preparation.films import REPEATED, Films
 from movie_genres.preparation.same_film import same_plot_groups
 from movie_genres.preparation.splits import SPLITS
-from movie_genres.preparation.titles import COPIED, likeness
 from movie_genres.reading.sources import Source, SourceOptions, read_sources
 
 IN_SOURCE = "its plot is in --source"
@@ -90,9 +95,9 @@ def admit(
         left = left[films.reason[left] == 0]
     films.reject(_retelling(films, left, held_out), RETELLS_HELD_OUT)
     left = left[films.reason[left] == 0]
-    genres = [tuple(g for g in films.genres_of(row) if g in labels) for row in left.tolist()]
-    films.set_genres(left, genres)
-    named = np.array([bool(found) for found in genres], dtype=bool)
+    genres = {r: tuple(g for g in films.genres_of(r) if g in labels) for r in left.tolist()}
+    films.set_genres(genres)
+    named = np.array([bool(found) for found in genres.values()], dtype=bool)
     films.reject(left[~named], OTHER_GENRES)
     left = left[named]
     split[left] = _TRAIN
@@ -113,14 +118,11 @@ def _reject_known_plots(films: Films, rows: np.ndarray, split: np.ndarray) -> No
     group = same_plot_groups(films, compared)
     is_known = np.isin(group, group[np.isin(compared, in_split)])
     films.reject(compared[is_known & np.isin(compared, rows)], IN_SOURCE)
-    new = np.flatnonzero(~is_known)
-    _, first, inverse = np.unique(group[new], return_index=True, return_inverse=True)
-    original = new[first[inverse]]
+    new = compared[~is_known]
+    original = new[first_equal(group[~is_known])]
     repeated = original != new
-    films.repeats.update(
-        zip(compared[new[repeated]].tolist(), compared[original[repeated]].tolist(), strict=True)
-    )
-    films.reject(compared[new[repeated]], REPEATED)
+    films.repeats.update(zip(new[repeated].tolist(), original[repeated].tolist(), strict=True))
+    films.reject(new[repeated], REPEATED)
 
 
 def _retelling(films: Films, rows: np.ndarray, held_out: np.ndarray) -> np.ndarray:

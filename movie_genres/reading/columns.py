@@ -1,15 +1,13 @@
-"""Which column holds what: by its name, then by its content."""
+"""Which column holds titles and plots: by its name, then by its content."""
 
 from __future__ import annotations
 
 import re
 import statistics
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
 from movie_genres.errors import InputError
-from movie_genres.genres.aliases import GenreAliases
-from movie_genres.reading.column_names import normal_name
-from movie_genres.reading.genre_columns import find_genre_columns
 from movie_genres.reading.identity import find_id
 from movie_genres.reading.records import OWN_SPLIT
 
@@ -29,6 +27,8 @@ _TITLE_NAMES = (
 _FUNCTION_WORD = re.compile(r"\b(?:the|a|an|of|and|to|his|her|in)\b", re.IGNORECASE)
 _SHORTEST_PLOT = 12
 """Words of the median cell, from which a column may be plots by its content."""
+_ABBREVIATIONS = {"IMDb": "Imdb", "TMDb": "Tmdb", "OMDb": "Omdb", "IDs": "Ids"}
+"""As they are written, and so that their letters stay together where camel case is split."""
 
 
 def field_names(
@@ -58,10 +58,9 @@ def field_names(
 
 def find_columns(
     head: Mapping[str, Sequence[str]],
-    aliases: GenreAliases,
     *,
     text_column: str | None,
-    genre_column: str | None,
+    genre_column: str,
     title_column: str | None,
     id_column: str | None = None,
 ) -> dict[str, str | None]:
@@ -69,19 +68,17 @@ def find_columns(
 
     Args:
         head: The first cells of each column.
-        aliases: Their labels identify a column of genres.
-        genre_column: The column of genres if it is known.
+        genre_column: As `find_genre_columns` gives it.
 
     Raises:
-        InputError: If plots or genres are missing or ambiguous; candidates are named.
+        InputError: If plots are missing or ambiguous; candidates are named.
     """
     found = list(head)
-    genres = genre_column or find_genre_columns(head, aliases).name
     text, title = _find_texts(found, text_column, title_column, lambda: head)
-    if genres in (text, title):
-        raise InputError(f"the column {genres!r} cannot be both the genres and the text")
+    if genre_column in (text, title):
+        raise InputError(f"the column {genre_column!r} cannot be both the genres and the text")
     identifier = requested_column(found, id_column, "--id-column") or find_id(head)
-    return {"id": identifier, "title": title, "plot": text, "raw_genres": genres}
+    return {"id": identifier, "title": title, "plot": text, "raw_genres": genre_column}
 
 
 def find_split(
@@ -149,3 +146,32 @@ def _is_prose(cells: Sequence[str]) -> bool:
         return False
     long = statistics.median(len(text.split()) for text in texts) >= _SHORTEST_PLOT
     return long and sum(bool(_FUNCTION_WORD.search(text)) for text in texts) > 0.7 * len(texts)
+
+
+def normal_name(column: str) -> str:
+    """A column's name in lower case, with `_` between its words, whatever its script.
+
+    Words are separated by whitespace, punctuation, camel case and a number: `Plot Summary`,
+    `plotSummary` and `PLOT-SUMMARY` are `plot_summary`, `imdbID` is `imdb_id`, `Genre1` `genre_1`.
+    A name without any letter or digit stays as it is.
+    """
+    written = unicodedata.normalize("NFC", column)
+    for abbreviation, together in _ABBREVIATIONS.items():
+        written = written.replace(abbreviation, together)
+    around = zip(f" {written}", written, f"{written[1:]} ", strict=False)
+    split = "".join("_" * _begins_word(*three) + three[1] for three in around)
+    lower = unicodedata.normalize("NFC", split.casefold())
+    words = "".join(c if _is_of_a_word(c) else " " for c in lower).split()
+    return "_".join(words) or lower.strip()
+
+
+def _is_of_a_word(character: str) -> bool:
+    """Whether it is a letter, a digit or a mark on one, such as the vowels of Hindi and Thai."""
+    return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def _begins_word(before: str, this: str, after: str) -> bool:
+    """Whether a word begins inside a name without a separator: `plotSummary`, `DVDTitle`."""
+    if this.isupper():
+        return before.islower() or (before.isupper() and after.islower())
+    return this.isdigit() and before.isalpha()

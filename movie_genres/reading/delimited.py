@@ -1,4 +1,4 @@
-"""CSV, TSV and ` ::: `-separated files. A broken record is reported, and does not end reading."""
+"""CSV and TSV files. A broken record is reported, and does not end reading."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ from movie_genres.reading.quotes import RowShape
 from movie_genres.reading.records import Malformed, Record
 
 SEVERAL_NAMED = "has several columns named"
-TRIPLE_COLON = " ::: "
-_TRIPLE_COLON_NAMES = {
-    3: ["id", "title", "description"],
-    4: ["id", "title", "genre", "description"],
-}
 _HEAD_BYTES = 2**16
 _HEAD_ROWS = 200
 _SHAPE_LINES = 1000
@@ -170,11 +165,11 @@ class DelimitedTable:
             elif len(row) == width or self._is_padded(row):
                 yield pick(row)
             elif len(row) > width:
-                yield _defect("more fields than the header", row, line)
+                yield defect("more fields than the header", row, line)
             elif self._pads:
                 yield pick([*row, *[""] * (width - len(row))])
             else:
-                yield _defect("fewer fields than the header", row, line)
+                yield defect("fewer fields than the header", row, line)
 
     def _is_padded(self, row: Sequence[str]) -> bool:
         """Whether all fields beyond those of the header are empty."""
@@ -233,7 +228,7 @@ class DelimitedTable:
             self._repaired.append(start)
             return cells, own
         if own < len(taken) or cells is not None:
-            return _defect("a stray quotation mark", [taken[0].rstrip()], start), own
+            return defect("a stray quotation mark", [taken[0].rstrip()], start), own
         if lines.ended:
             detail = f"line {start}: the file ends inside a quoted field"
             return Malformed("truncated inside quotes", detail), own
@@ -291,40 +286,6 @@ class _Lines:
                 yield line
 
 
-class TripleColonTable:
-    """A file of `ID ::: TITLE ::: GENRE ::: DESCRIPTION` lines, as IMDb dumps are shared."""
-
-    def __init__(self, path: Path, encoding: Encoding) -> None:
-        self.path, self.encoding = path, encoding
-        self.notes = list(encoding.notes)
-        with encoding.open(path) as file:
-            head = [line for line in itertools.islice(file, _HEAD_ROWS) if line.strip()]
-        widths = [line.count(TRIPLE_COLON) + 1 for line in head]
-        width = max(set(widths), key=widths.count)
-        cells = [cell.strip().casefold() for cell in head[0].split(TRIPLE_COLON)]
-        self._has_header = cells[0] == "id"
-        names = cells if self._has_header else _TRIPLE_COLON_NAMES.get(width)
-        if names is None:
-            raise InputError(
-                f"{path} has {width} fields separated by ':::'; expected are ID ::: TITLE ::: "
-                "GENRE ::: DESCRIPTION and the same without GENRE"
-            )
-        self.columns = names
-
-    def records(self, columns: Sequence[str]) -> Iterator[Record]:
-        pick = picker([self.columns.index(column) for column in columns])
-        width = len(self.columns)
-        with self.encoding.open(self.path) as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip() or (number == 1 and self._has_header):
-                    continue
-                cells = line.rstrip("\r\n").split(TRIPLE_COLON, width - 1)
-                if len(cells) < width:
-                    yield _defect("fewer fields than the others", cells, number)
-                else:
-                    yield pick(cells)
-
-
 def picker(indices: Sequence[int]) -> itemgetter:
     """Picks these cells of a row, always as a tuple."""
     if len(indices) >= 2:
@@ -349,6 +310,7 @@ def distinct_names(path: Path, names: Sequence[str]) -> tuple[list[str], str | N
     )
 
 
-def _defect(reason: str, row: Sequence[str], line: int) -> Malformed:
+def defect(reason: str, row: Sequence[str], line: int) -> Malformed:
+    """A row with too few or too many fields, and how it begins."""
     shown = " | ".join(row)
     return Malformed(reason, f"line {line}: {shown[:77]}{'...' if len(shown) > 77 else ''}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import statistics
@@ -13,7 +14,7 @@ from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.cells import parse_genres
 from movie_genres.genres.formats import detect_genre_format, names_of_column
 from movie_genres.genres.labels import GenreReader
-from movie_genres.reading.column_names import normal_name
+from movie_genres.reading.columns import normal_name
 from movie_genres.reading.joined import (
     GenreColumns,
     genre_of_zero_one,
@@ -172,10 +173,10 @@ def _no_column(head: Head, named: Sequence[str]) -> str:
         if is_zero_one(cells) and normal_name(column) in _NAMES:
             return _zero_one_alone(column, head)
     flags = [column for column in head if is_zero_one(head[column])]
-    hint = f"; {len(flags)} columns hold 0 and 1: {FLAG} {_quoted(flags)} takes these"
-    return f"no column found for {FLAG}; set it to one of: {', '.join(head)}" + hint * (
-        len(flags) > 1
-    )
+    message = f"no column found for {FLAG}; set it to one of: {', '.join(head)}"
+    if len(flags) < 2:
+        return message
+    return f"{message}; {len(flags)} columns hold 0 and 1: {FLAG} {_quoted(flags)} takes these"
 
 
 def _multi_hot(filled: Sequence[str], head: Head) -> tuple[list[GenreColumns], set[str]]:
@@ -289,12 +290,8 @@ def zero_one_genres(head: Head, aliases: GenreAliases) -> list[GenreColumns]:
         name = genre_of_zero_one(column)
         return name != column.strip() or bool(aliases.canonical([name]).genres and name in aliases)
 
-    runs: list[list[str]] = [[]]
-    for column, cells in head.items():
-        if is_zero_one(cells):
-            runs[-1].append(column)
-        elif runs[-1]:
-            runs.append([])
+    alike = itertools.groupby(head, lambda column: is_zero_one(head[column]))
+    runs = [list(run) for zero_one, run in alike if zero_one]
     taken: list[str] = []
     for run in runs:
         places = [place for place, column in enumerate(run) if is_genre(column)]
@@ -313,10 +310,10 @@ def zero_one_genres(head: Head, aliases: GenreAliases) -> list[GenreColumns]:
 def _zero_one_alone(column: str, head: Head) -> str:
     flags = [other for other in head if is_zero_one(head[other])]
     example = next(cell for cell in head[column] if cell.strip())
-    more = f"such columns: {FLAG} {_quoted(flags)}" if len(flags) > 1 else "columns of 0 and 1"
+    such = f"such columns: {FLAG} {_quoted(flags)}" if len(flags) > 1 else f"of 0 and 1 ({FLAG})"
     return (
         f"the column '{column}' holds 0 and 1, such as {example[:20]!r}, and no names of genres; "
-        f"name a column of names, or several {more}" + f" ({FLAG})" * (len(flags) < 2)
+        f"name a column of names, or several {such}"
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+from movie_genres.reading.records import SPLIT_NAMES
 
 _ID_NAMES = (
     *("id", "movieid", "filmid", "titleid", "showid", "tmdbid", "tmdbmovieid", "themoviedbid"),
@@ -20,7 +22,7 @@ _YEAR_NAMES = (
     *("movieyear", "filmyear", "yr", "releasedate", "datepublished", "originalreleasedate"),
     *("released", "premiered"),
 )
-_SPLIT_NAMES = ("split", "subset", "partition", "set")
+_SPLIT_COLUMNS = ("split", "subset", "partition", "set")
 _MOST_ROWS_A_FILM = 10
 """Mean rows of an id, up to which a column may be ids: a film has a row a genre or a retelling."""
 _NO_ID = frozenset(("", "0", "-", "n/a", "na", "nan", "none", "null", "unknown"))
@@ -33,8 +35,13 @@ _YEAR = re.compile(r"(?<![0-9])(?:18[89]|19[0-9]|20[0-9])[0-9](?![0-9])", re.ASC
 
 def find_id(head: Mapping[str, Sequence[str]]) -> str | None:
     """The column of ids: one with such a name whose cells are filled and varied."""
-    named = _named(head, _ID_NAMES)
+    named = id_columns(list(head)).values()
     return next((column for column in named if _are_ids(column, head[column])), None)
+
+
+def id_columns(columns: Sequence[str]) -> dict[str, str]:
+    """The columns that are named as ids are, by this name without case and punctuation."""
+    return _named(columns, _ID_NAMES)
 
 
 def _are_ids(column: str, cells: Sequence[str]) -> bool:
@@ -67,7 +74,7 @@ def id_key(identifier: str, *, imdb: bool = False) -> str:
 
 def find_year(head: Mapping[str, Sequence[str]]) -> str | None:
     """The column of the years or dates of release, by its name, if most of its cells have one."""
-    for column in _named(head, _YEAR_NAMES):
+    for column in _named(list(head), _YEAR_NAMES).values():
         filled = [cell for cell in head[column] if cell.strip()]
         if sum(year_of(cell) > 0 for cell in filled) > len(filled) / 2:
             return column
@@ -80,24 +87,19 @@ def year_of(text: str) -> int:
     return int(found[0]) if found else 0
 
 
-def unused_split(head: Mapping[str, Sequence[str]], splits: Collection[str]) -> str | None:
-    """A column that holds names of splits and that nobody asked for.
-
-    Args:
-        head: The first cells of each column.
-        splits: The names.
-    """
-    for column in _named(head, _SPLIT_NAMES):
+def unused_split(head: Mapping[str, Sequence[str]]) -> str | None:
+    """A column that holds names of splits and that nobody asked for."""
+    for column in _named(list(head), _SPLIT_COLUMNS).values():
         names = {cell.strip().casefold() for cell in head[column]}
-        if len(names) > 1 and names <= {*splits}:
+        if len(names) > 1 and names <= SPLIT_NAMES.keys():
             return column
     return None
 
 
-def _named(head: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[str]:
-    """The columns with one of these names, in the order of the names."""
-    by_name = {_compact(column): column for column in reversed(list(head))}
-    return [by_name[name] for name in names if name in by_name]
+def _named(columns: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """The columns with one of these names, by the name and in the order of the names."""
+    by_name = {_compact(column): column for column in reversed(columns)}
+    return {name: by_name[name] for name in names if name in by_name}
 
 
 def _compact(column: str) -> str:

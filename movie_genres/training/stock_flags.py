@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,58 +22,50 @@ from transformers.integrations import (
 
 from movie_genres.errors import InputError, one_line
 
-_BATCHES = "films are divided into batches by --films-per-step and --per_device_train_batch_size"
-_LAUNCHER = (
-    "the launcher shards: accelerate launch --config_file configs/accelerate/fsdp.yaml "
-    "finetune.py --soup 1"
-)
-_PRECISION = "training and evaluation compute in one precision; give --precision"
-_SCORES = "every evaluation scores all films at once"
-_EVERY_NODE = "all machines share the folder of the run, and one process writes it"
 
-REFUSED = {
-    "accelerator_config": _BATCHES,
-    "auto_find_batch_size": f"{_BATCHES}; a smaller one of the latter needs less memory",
-    "batch_eval_metrics": _SCORES,
-    "bf16_full_eval": _PRECISION,
-    "data_seed": "the order of the films follows --seed",
-    "dataloader_drop_last": "every film counts",
-    "dataloader_in_order": "a resumed run reads the films in the order of a whole one",
-    "debug": "its hooks cannot read an encoder; a loss that is not finite ends the run anyway",
-    "deepspeed": "the launcher configures it: accelerate config, then accelerate launch",
-    "eval_do_concat_batches": _SCORES,
-    "eval_use_gather_object": "what the processes gather are tensors",
-    "fp16_full_eval": _PRECISION,
-    "fsdp": _LAUNCHER,
-    "fsdp_config": _LAUNCHER,
-    "hub_always_push": "what is uploaded is the finished run, once",
-    "hub_revision": "what is uploaded is the finished run, once",
-    "hub_strategy": "what is uploaded is the finished run, once",
-    "ignore_data_skip": "a resumed run reads the films in the order of a whole one",
-    "include_for_metrics": "the scores need logits and labels alone",
-    "include_num_input_tokens_seen": "the tokens per second of the card leave padding out",
-    "label_names": "the labels of a prepared dataset are called `labels`",
-    "label_smoothing_factor": "the loss here does not smooth",
-    "length_column_name": "the lengths are those of the tokenised films",
-    "liger_kernel_config": "Liger has no kernel for encoders",
-    "neftune_noise_alpha": "the embeddings may be frozen, and what they give is cached",
-    "optim_target_modules": "it belongs to optimisers (GaLore, APOLLO) that are not used here",
-    "parallelism_config": "encoders are trained data-parallel or with FSDP",
-    "prediction_loss_only": _SCORES,
-    "restore_callback_states_from_checkpoint": "a resumed run would forget when to stop early",
-    "resume_from_checkpoint": (
-        "the same command resumes from the last checkpoint in --output-dir by itself"
-    ),
-    "save_on_each_node": _EVERY_NODE,
-    "save_only_model": "a run could not be resumed with its learning rate",
-    "use_cache": "an encoder generates nothing",
-    "use_liger_kernel": "Liger has no kernel for encoders",
-}
+def _by_name(groups: Mapping[str, str]) -> dict[str, str]:
+    """What is said of each flag, from the flags of which it is said."""
+    return {name: text for text, names in groups.items() for name in names.split()}
+
+
+REFUSED = _by_name({
+    "films are divided into batches by --films-per-step and --per_device_train_batch_size":
+        "accelerator_config",
+    "--films-per-step divides the films into batches; a smaller --per_device_train_batch_size "
+    "needs less memory": "auto_find_batch_size",
+    "every evaluation scores all films at once":
+        "batch_eval_metrics eval_do_concat_batches prediction_loss_only",
+    "training and evaluation compute in one precision; give --precision":
+        "bf16_full_eval fp16_full_eval",
+    "the order of the films follows --seed": "data_seed",
+    "every film counts": "dataloader_drop_last",
+    "a resumed run reads the films in the order of a whole one":
+        "dataloader_in_order ignore_data_skip",
+    "its hooks cannot read an encoder; a loss that is not finite ends the run anyway": "debug",
+    "the launcher configures it: accelerate config, then accelerate launch": "deepspeed",
+    "what the processes gather are tensors": "eval_use_gather_object",
+    "the launcher shards: accelerate launch --config_file configs/accelerate/fsdp.yaml "
+    "finetune.py --soup 1": "fsdp fsdp_config",
+    "what is uploaded is the finished run, once": "hub_always_push hub_revision hub_strategy",
+    "the scores need logits and labels alone": "include_for_metrics",
+    "the tokens per second of the card leave padding out": "include_num_input_tokens_seen",
+    "the labels of a prepared dataset are called `labels`": "label_names",
+    "the loss here does not smooth": "label_smoothing_factor",
+    "the lengths are those of the tokenised films": "length_column_name",
+    "Liger has no kernel for encoders": "liger_kernel_config use_liger_kernel",
+    "the embeddings may be frozen, and what they give is cached": "neftune_noise_alpha",
+    "it belongs to optimisers (GaLore, APOLLO) that are not used here": "optim_target_modules",
+    "encoders are trained data-parallel or with FSDP": "parallelism_config",
+    "a resumed run would forget when to stop early": "restore_callback_states_from_checkpoint",
+    "the same command resumes from the last checkpoint in --output-dir by itself":
+        "resume_from_checkpoint",
+    "all machines share the folder of the run, and one process writes it": "save_on_each_node",
+    "a run could not be resumed with its learning rate": "save_only_model",
+    "an encoder generates nothing": "use_cache",
+})  # fmt: skip
 """Not taken with another value than the Trainer's default (here: that of the recipe), and why."""
 
 _ALWAYS = "every run trains, evaluates and reads the test split once"
-_SOURCE = "prepare_dataset.py --source, then --dataset-dir"
-_SPLITS = "prepare_dataset.py, which makes the splits, then --dataset-dir"
 
 TAKEN: dict[str, tuple[tuple[Any, ...], str]] = {
     "do_eval": ((True,), _ALWAYS),
@@ -98,47 +90,37 @@ TAKEN_BEFORE: dict[str, tuple[tuple[Any, ...], str]] = {
 }
 """Likewise, flags that TrainingArguments or the official examples once had."""
 
-OTHER_NAMES = {
-    "adafactor": "--optim adafactor",
-    "batch_size": "--films-per-step",
-    "cache_dir": "the environment variable HF_HOME",
-    "dataset_name": _SOURCE,
-    "epochs": "--num_train_epochs",
-    "eval_batch_size": "--per_device_eval_batch_size",
-    "evaluate_during_training": "--eval_strategy",
-    "evaluation_strategy": "--eval_strategy",
-    "fp16_backend": "--precision",
-    "fp16_opt_level": "--precision",
-    "half_precision_backend": "--precision",
-    "include_inputs_for_metrics": "nothing: the scores need logits and labels alone",
-    "label_column_name": "prepare_dataset.py --genre-column, then --dataset-dir",
-    "logging_dir": "nothing: logs lie in --output-dir/logs",
-    "lr": "--learning_rate",
-    "max_eval_samples": _SPLITS,
-    "max_predict_samples": _SPLITS,
-    "max_seq_length": "--max-length",
-    "max_train_samples": _SPLITS,
-    "mixed_precision": "--precision",
-    "no_cuda": "--use_cpu",
-    "overwrite_cache": "--overwrite",
-    "overwrite_output_dir": "--overwrite",
-    "pad_to_max_length": "nothing: a batch is padded to its longest text",
-    "per_gpu_eval_batch_size": "--per_device_eval_batch_size",
-    "per_gpu_train_batch_size": "--per_device_train_batch_size",
-    "push_to_hub_model_id": "--hub_model_id",
-    "push_to_hub_token": "--hub_token",
-    "test_file": _SOURCE,
-    "text_column_names": "prepare_dataset.py --text-column, then --dataset-dir",
-    "tokenizer_name": "--model-name-or-path, a folder with both",
-    "torchdynamo": "--torch_compile",
-    "train_batch_size": "--films-per-step",
-    "train_file": _SOURCE,
-    "trust_remote_code": "nothing: code from the Hub is never run",
-    "use_auth_token": "the environment variable HF_TOKEN",
-    "use_mps_device": "nothing: the device is found",
-    "validation_file": _SOURCE,
-    "warmup_ratio": "--warmup_steps, a share of all steps below 1",
-}
+OTHER_NAMES = _by_name({
+    "--eval_strategy": "evaluate_during_training evaluation_strategy",
+    "--films-per-step": "batch_size train_batch_size",
+    "--hub_model_id": "push_to_hub_model_id",
+    "--hub_token": "push_to_hub_token",
+    "--learning_rate": "lr",
+    "--max-length": "max_seq_length",
+    "--model-name-or-path, a folder with both": "tokenizer_name",
+    "--num_train_epochs": "epochs",
+    "--optim adafactor": "adafactor",
+    "--overwrite": "overwrite_cache overwrite_output_dir",
+    "--per_device_eval_batch_size": "eval_batch_size per_gpu_eval_batch_size",
+    "--per_device_train_batch_size": "per_gpu_train_batch_size",
+    "--precision": "fp16_backend fp16_opt_level half_precision_backend mixed_precision",
+    "--torch_compile": "torchdynamo",
+    "--use_cpu": "no_cuda",
+    "--warmup_steps, a share of all steps below 1": "warmup_ratio",
+    "prepare_dataset.py --genre-column, then --dataset-dir": "label_column_name",
+    "prepare_dataset.py --source, then --dataset-dir":
+        "dataset_name test_file train_file validation_file",
+    "prepare_dataset.py --text-column, then --dataset-dir": "text_column_names",
+    "prepare_dataset.py, which makes the splits, then --dataset-dir":
+        "max_eval_samples max_predict_samples max_train_samples",
+    "the environment variable HF_HOME": "cache_dir",
+    "the environment variable HF_TOKEN": "use_auth_token",
+    "nothing: a batch is padded to its longest text": "pad_to_max_length",
+    "nothing: code from the Hub is never run": "trust_remote_code",
+    "nothing: logs lie in --output-dir/logs": "logging_dir",
+    "nothing: the device is found": "use_mps_device",
+    "nothing: the scores need logits and labels alone": "include_inputs_for_metrics",
+})  # fmt: skip
 """Flags of other versions and of the official examples: what to give today."""
 
 _ONLY_WITH = {
@@ -150,23 +132,21 @@ _ONLY_WITH = {
 }
 """Without effect, or a traceback, unless the other flag is at least that."""
 
-_MINIMA = {
-    "dataloader_num_workers": 0,
-    "dataloader_prefetch_factor": 1,
-    "ddp_timeout": 1,
-    "eval_accumulation_steps": 1,
-    "eval_delay": 0,
-    "gradient_accumulation_steps": 1,
-    "learning_rate": 0,
-    "max_grad_norm": 0,
-    "per_device_eval_batch_size": 1,
-    "per_device_train_batch_size": 1,
-    "save_total_limit": 0,
-    "warmup_steps": 0,
-    "weight_decay": 0,
-}
+_RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("is less than 1", lambda value: value >= 1,
+     "dataloader_prefetch_factor ddp_timeout eval_accumulation_steps gradient_accumulation_steps "
+     "per_device_eval_batch_size per_device_train_batch_size"),
+    ("is less than 1", lambda value: value >= 1 or value == -1, "max_steps"),
+    ("is not in [0, inf)", lambda value: 0 <= value < math.inf,
+     "dataloader_num_workers eval_delay learning_rate max_grad_norm save_total_limit warmup_steps "
+     "weight_decay"),
+    ("is not in (0, inf)", lambda value: 0 < value < math.inf,
+     "eval_steps logging_steps num_train_epochs save_steps"),
+    ("is not in [0, 2**32)", lambda value: 0 <= value < 2**32, "seed"),
+)  # fmt: skip
+"""What is said of a number that does not fit, what fits, and the flags."""
+
 _CHECKPOINTING = ("debug", "determinism_check", "early_stop", "preserve_rng_state", "use_reentrant")
-_ABOVE_ZERO = ("eval_steps", "logging_steps", "num_train_epochs", "save_steps")
 
 
 def add_taken_before(parser: ArgumentParser) -> None:
@@ -194,7 +174,10 @@ def check_stock_flags(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
         values, why = (TAKEN | TAKEN_BEFORE).get(name, ((value,), ""))
         if value not in values:
             raise InputError(f"--{name} {value} is not taken: {why}")
-    _check_numbers(given)
+    for message, fits, names in _RANGES:
+        for name in names.split():
+            if given.get(name) is not None and not fits(given[name]):
+                raise InputError(f"--{name} {given[name]} {message}")
     merged = {**defaults, **given}
     for name, (other, least) in _ONLY_WITH.items():
         if given.get(name) and merged[other] < least:
@@ -206,24 +189,6 @@ def check_stock_flags(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
         name, strategy = f"{event}_steps", merged[f"{event}_strategy"]
         if strategy != "steps" and given.get(name, defaults[name]) != defaults[name]:
             raise InputError(f"--{event}_steps has no effect without --{event}_strategy steps")
-
-
-def _check_numbers(given: Mapping[str, Any]) -> None:
-    for name, minimum in _MINIMA.items():
-        value = given.get(name)
-        if value is None:
-            continue
-        if value < minimum and minimum == 1:
-            raise InputError(f"--{name} {value} is less than 1")
-        if not minimum <= value < math.inf:
-            raise InputError(f"--{name} {value} is not in [{minimum}, inf)")
-    for name in _ABOVE_ZERO:
-        if given.get(name) is not None and not 0 < given[name] < math.inf:
-            raise InputError(f"--{name} {given[name]} is not in (0, inf)")
-    if given.get("max_steps", -1) != -1 and given["max_steps"] < 1:
-        raise InputError(f"--max_steps {given['max_steps']} is less than 1")
-    if not 0 <= given.get("seed", 0) < 2**32:
-        raise InputError(f"--seed {given['seed']} is not in [0, 2**32)")
 
 
 def check_on_trial(args: TrainingArguments) -> None:

@@ -56,6 +56,7 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_such_genres_are_trained_and_pass_the_gate_and_both_cards_show_them(
     check_in_this_process: None, odd_folder: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:

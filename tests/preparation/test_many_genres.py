@@ -6,6 +6,7 @@ import json
 import time
 
 import numpy as np
+import pytest
 
 from movie_genres.preparation.dataset_card import _plot_cooccurrence, _plot_genre_counts
 from movie_genres.preparation.report import COOCCURRING, _films_together, _inseparable
@@ -28,6 +29,7 @@ def test_genres_that_only_occur_together_are_pairs() -> None:
     assert _inseparable(["a", "b", "c"], together) == [["a", "b"]]
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_the_report_of_many_genres_lists_thirty_and_names_every_pair(tmp_path) -> None:
     rows = ["title,overview,genres"]
     for number in range(240):

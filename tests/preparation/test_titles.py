@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from movie_genres.preparation.titles import (
+from movie_genres.preparation.duplicates import (
     ALIKE,
     COPIED,
     LARGEST_TITLE,

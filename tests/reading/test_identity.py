@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from movie_genres.errors import InputError
-from movie_genres.genres.aliases import GenreAliases
 from movie_genres.reading.columns import find_columns
 from movie_genres.reading.identity import find_id, find_year, id_key, is_imdb, unused_split
-from prepare_dataset import ALIASES
 
 NUMBERS = [str(n) for n in range(100, 160)]
 
@@ -35,11 +33,10 @@ def test_a_column_of_ids_is_filled_and_varied() -> None:
 
 def test_a_requested_column_of_ids_is_taken_or_refused() -> None:
     head = {"id": NUMBERS, "code": NUMBERS, "plot": NUMBERS, "genre": ["War", "Drama"] * 30}
-    table = GenreAliases.read(ALIASES)
 
     def columns(name: str) -> str | None:
         return find_columns(
-            head, table, text_column="plot", genre_column=None, title_column=None, id_column=name
+            head, text_column="plot", genre_column="genre", title_column=None, id_column=name
         )["id"]
 
     assert columns("Code") == "code"
@@ -87,6 +84,5 @@ def test_years_are_found_by_name_and_content() -> None:
 
 
 def test_a_column_of_splits_that_nobody_asked_for_is_noticed() -> None:
-    names = ("train", "valid", "test")
-    assert unused_split({"Split": ["Train", " test", "valid"]}, names) == "Split"
-    assert unused_split({"split": ["a", "test"], "set": ["train", "train"]}, names) is None
+    assert unused_split({"Split": ["Train", " test", "valid"]}) == "Split"
+    assert unused_split({"split": ["a", "test"], "set": ["train", "train"]}) is None

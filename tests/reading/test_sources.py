@@ -18,12 +18,12 @@ from conftest import made_up_films
 from movie_genres.errors import InputError
 from movie_genres.genres.aliases import GenreAliases
 from movie_genres.genres.cells import GenreFormat
+from movie_genres.preparation.leaks import with_text_fields
 from movie_genres.reading.records import Malformed
 from movie_genres.reading.sources import (
     Source,
     SourceOptions,
     read_sources,
-    with_text_fields,
 )
 from prepare_dataset import ALIASES
 

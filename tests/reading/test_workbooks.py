@@ -81,17 +81,20 @@ def test_a_workbook_goes_through_preparation_and_prediction(tmp_path: Path) -> N
         open_films(tmp_path / "films.csv", tmp_path, sheet="c")
 
 
-def test_sheets_that_are_splits_are_read_together_each_row_with_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", ["DEV", "development"])
+def test_sheets_that_are_splits_are_read_together_each_row_with_its_own(
+    tmp_path: Path, second: str
+) -> None:
     swapped = [[row[1], row[0], *row[2:]] for row in film_rows(FILMS[40:50])]
-    sheets = {"Training": film_rows(FILMS[:40]), "DEV": swapped, "test": film_rows(FILMS[50:])}
+    sheets = {"Training": film_rows(FILMS[:40]), second: swapped, "test": film_rows(FILMS[50:])}
     path = workbook(tmp_path / "films.xlsx", {**sheets, "All of them": film_rows()})
     table = open_table(path)
     assert table.columns == [*NAMES, OWN_SPLIT]
     found = list(table.records(["id", OWN_SPLIT]))
     assert [record[0] for record in found] == [film["id"] for film in FILMS]
-    assert [record[1] for record in found] == ["Training"] * 40 + ["DEV"] * 10 + ["test"] * 10
+    assert [record[1] for record in found] == ["Training"] * 40 + [second] * 10 + ["test"] * 10
     assert "All of them; --sheet names one" in table.notes[0]
-    assert open_table(path, sheet="DEV").columns == ["title", "id", "overview", "genres"]
+    assert open_table(path, sheet=second).columns == ["title", "id", "overview", "genres"]
 
 
 def test_a_workbook_in_a_zip_is_read(tmp_path: Path) -> None:
