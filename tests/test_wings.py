@@ -26,7 +26,14 @@ HEAVY: dict[str, set[str]] = {
     "preparation": {"torch"},
     "model": set(),
     "decisions": {"torch", "transformers"},
-    "inference": {"sklearn", "datasets", "matplotlib", "transformers.trainer"},
+    "posters": {"transformers.trainer"},
+    "inference": {
+        "sklearn",
+        "datasets",
+        "matplotlib",
+        "transformers.trainer",
+        "movie_genres.posters",
+    },
     "evaluation": set(),
     "training": set(),
     "hub": set(),
@@ -36,6 +43,7 @@ WINGS = tuple(HEAVY)
 PROCESSES = (
     ("genres", "reading", "texts", "preparation", "model"),
     ("decisions",),
+    ("posters",),
     ("inference", "evaluation", "training", "hub"),
 )
 """Wings that are imported one after the other in one process; all that it imported is looked at

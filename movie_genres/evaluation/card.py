@@ -123,6 +123,8 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
         "off_genres": [n for n, row in per_genre.items() if row["calibration_p"] < 0.05],
         "rare_films": RARE,
         "onnx": metrics.get("onnx"),
+        "posters": metrics.get("posters"),
+        "poster_rows": poster_rows(metrics["posters"]) if "posters" in metrics else {},
     }
 
 
@@ -217,6 +219,12 @@ def other_rows(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
     plots_alone = metrics.get("plots_alone")  # older runs have none
     rows = {PLOTS_ALONE: plots_alone} if plots_alone else {}
     return rows | {BASELINE_NAMES[name]: found for name, found in metrics["baselines"].items()}
+
+
+def poster_rows(posters: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """Scores on the test films with a poster, by the name of their row."""
+    names = {"text": "the text alone", "poster": "the poster alone", "both": "text and poster"}
+    return {name: posters["scores"][way] for way, name in names.items()}
 
 
 def citations(source_name: str, base_model: str | None) -> list[str]:

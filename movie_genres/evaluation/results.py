@@ -67,6 +67,8 @@ class Results:
     train: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     """Type of the device that computed the probabilities, such as cpu or cuda."""
+    posters: dict[str, Any] = field(default_factory=dict)
+    """What `judge_posters` found, where the model reads posters too."""
 
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
@@ -98,7 +100,7 @@ class Results:
             "selection": self.selection,
             "train": self.train or None,
             "measured_on": self.device,
-        }
+        } | ({"posters": self.posters} if self.posters else {})
 
     def differences(self) -> dict[str, dict[str, Any]]:
         """By baseline and score: this model minus the baseline, paired over films."""
