@@ -191,9 +191,9 @@ def finetune(
     prepared = load_prepared(Path(project.dataset_dir))
     encoder = find_encoder(project.model_name_or_path)
     if project.image_model:
-        from movie_genres.posters.fitting import check_posters
+        from movie_genres.posters.fitting import check_before_training
 
-        check_posters(prepared)
+        check_before_training(project.image_model, prepared)
     record = run_record(project, args, prepared, encoder)
     run.check(record, overwrite=project.overwrite)
     if not project.overwrite and (metrics := run.metrics()) is not None:
@@ -335,9 +335,8 @@ def add_posters(job: Job, text_model: TextModel) -> dict[str, Any]:
 
     project, began, weight = job.project, time.perf_counter(), job.pos_weight
     poster = fitting.fit_poster_model(
-        project.image_model, job.prepared, pos_weight=weight, precision=project.precision,
-        inverse_penalty=project.probe_c or ProjectArguments.probe_c,
-    )  # fmt: skip
+        project.image_model, job.prepared, pos_weight=weight, precision=project.precision
+    )
     text, folder = (text_model.logits, text_model.model.config), job.run.model
     fitting.tune_posters(
         poster, *text, job.prepared, folder, pos_weight=weight,

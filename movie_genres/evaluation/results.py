@@ -107,11 +107,7 @@ class Results:
         ours = self.y_pred, self.y_prob
         return {
             name: {
-                score: {
-                    "difference": found.difference,
-                    "interval": list(found.interval),
-                    "ahead": found.a_better,
-                }
+                score: found.to_json()
                 for score, found in paired_differences(
                     self.y_true, ours, (baseline.y_pred, baseline.y_prob)
                 ).items()

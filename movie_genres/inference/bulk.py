@@ -74,7 +74,7 @@ def predict_file(
         **classifier.identity(),
     }
     if pictures is not None:
-        command["--image-dir"] = pictures.sha256()
+        command |= {"--image-dir": pictures.sha256(), "posters": classifier.posters.sha256()}
     also = [*kept, *([films.id] if films.id is not None else [])]
     with (
         Parts.opened(output, command, restart=restart) as parts,

@@ -21,30 +21,35 @@ from movie_genres.model.head import set_head
 from movie_genres.model.probe import fit_probe
 from movie_genres.posters.fusion import KEY, Fusion
 from movie_genres.posters.model import FOLDER, PosterModel
-from movie_genres.posters.prepared import posters_of
+from movie_genres.posters.prepared import posters_of, rows_with_poster
 from movie_genres.preparation.loading import Prepared
 from movie_genres.preparation.splits import SPLITS
 
 MIN_POSTERS = 30
 """Films with a poster that a split needs: fewer say nothing of three numbers a genre."""
+INVERSE_PENALTY = 0.01
+"""Of the probe. Stronger than the text's, because no training follows: held out of 3,212 posters,
+the log-loss of a DINOv2-small is 0.296 with it, and 0.416 with the text's 0.3."""
 TextLogits = Callable[[Sequence[str]], np.ndarray]
 """Texts -> logits of the text model as it is published, shape (n_texts, n_labels)."""
 
 
-def check_posters(prepared: Prepared, splits: Sequence[str] = SPLITS) -> dict[str, int]:
-    """How many films of each split have a poster.
+def check_before_training(image_model: str, prepared: Prepared) -> None:
+    """Raises: InputError: If too few films have a poster, or the model cannot read them."""
+    check_posters(prepared, SPLITS)
+    poster = PosterModel.load(image_model, "--image-model", prepared.labels)
+    poster.features(posters_of(prepared, "test")[1][:1], "float32")
 
-    Raises:
-        InputError: If these are too few.
-    """
-    counts = {split: len(posters_of(prepared, split)[0]) for split in splits}
+
+def check_posters(prepared: Prepared, splits: Sequence[str]) -> None:
+    """Raises: InputError: If too few films of one of the splits have a poster."""
+    counts = {split: len(rows_with_poster(prepared, split)) for split in splits}
     if min(counts.values()) < MIN_POSTERS:
         found = ", ".join(f"{split} {count}" for split, count in counts.items())
         raise InputError(
             f"too few films have a poster ({found}; each split needs {MIN_POSTERS}): prepare the "
             "data with --image-dir, or leave out --image-model"
         )
-    return counts
 
 
 def fit_poster_model(
@@ -52,7 +57,6 @@ def fit_poster_model(
     prepared: Prepared,
     *,
     pos_weight: np.ndarray,
-    inverse_penalty: float,
     precision: str,
 ) -> PosterModel:
     """An image encoder with the linear probe of the train split's posters as its head.
@@ -61,14 +65,13 @@ def fit_poster_model(
         image_model: Folder or Hub id.
         prepared: With posters.
         pos_weight: As `fit_probe` takes it.
-        inverse_penalty: Likewise.
         precision: That the encoder computes in.
     """
     print("fitting the poster model", flush=True)
     poster = PosterModel.load(image_model, "--image-model", prepared.labels)
     rows, pictures = posters_of(prepared, "train")
     features, y = poster.features(pictures, precision), prepared.y("train")[rows]
-    set_head(poster.model, fit_probe(features, y, pos_weight, inverse_penalty=inverse_penalty))
+    set_head(poster.model, fit_probe(features, y, pos_weight, inverse_penalty=INVERSE_PENALTY))
     return poster
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from scipy.special import expit
 
 from movie_genres.decisions.stored import Decisions, label_names
 from movie_genres.errors import InputError
+from movie_genres.model.head import final_linear
 from movie_genres.posters.fusion import KEY, Fusion
 from movie_genres.posters.model import PosterModel
 from movie_genres.posters.pictures import UnusableError, clean_picture
@@ -46,6 +48,12 @@ class FusedPosters:
         stored: Any = SimpleNamespace(**getattr(config, KEY), id2label=config.id2label)
         decisions = Decisions.of_config(stored, f"{KEY!r} of {name}", **choice)
         return cls(PosterModel.load(name, "--model"), fusion, decisions)
+
+    def sha256(self) -> str:
+        """Of what the decisions depend on besides the image encoder and the pictures."""
+        head = final_linear(self.poster.model).weight.detach().cpu().numpy()
+        parts = (head, self.fusion.weights, self.decisions.thresholds)
+        return sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
     def probabilities(
         self, text_logits: np.ndarray, pictures: Sequence[bytes]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEY = "poster_fusion"
 """In config.json."""
+PREDICTIONS = "poster_predictions.parquet"
+"""In the folder of a run: what publish.py compares with."""
 _PARTS = ("text", "poster", "shift")
 _TEXT_ALONE = np.array([1.0, 0.0, 0.0])
 _SD = np.array([0.3, 0.3, 0.5])

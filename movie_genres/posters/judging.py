@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,9 @@ from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.stored import Decisions
 from movie_genres.posters.fitting import TextLogits
 from movie_genres.posters.fused import FusedPosters
-from movie_genres.posters.prepared import posters_of
+from movie_genres.posters.fusion import PREDICTIONS
+from movie_genres.posters.prepared import posters_of, rows_with_poster
 from movie_genres.preparation.loading import Prepared
-
-PREDICTIONS = "poster_predictions.parquet"
-"""In the folder of a run: what publish.py compares with."""
 
 
 def judge_posters(
@@ -55,28 +52,19 @@ def judge_posters(
     found = {way: (rule.decide(y_prob), y_prob) for way, (rule, y_prob) in deciding.items()}
     folder.mkdir(parents=True, exist_ok=True)
     columns = {"row": rows, "image": pictures, "poster": list(poster), "both": list(both)}
+    columns["y_pred"] = list(found["both"][0])
     pd.DataFrame(columns).to_parquet(folder / PREDICTIONS, index=False)
     return {
         "image_encoder": getattr(fused.poster.model.config, "image_encoder", "unknown"),
-        "films": {split: len(posters_of(prepared, split)[0]) for split in prepared.splits},
+        "films": {split: len(rows_with_poster(prepared, split)) for split in prepared.splits},
         "scores": {way: compute_scores(y, *predicted) for way, predicted in found.items()},
         "intervals": {
             way: {k: list(v) for k, v in score_intervals(y, *predicted).headline.items()}
             for way, predicted in found.items()
         },
-        "differences": {way: _differences(y, found, way) for way in ("text", "poster")},
-    }
-
-
-def _differences(
-    y: np.ndarray, found: Mapping[str, tuple[np.ndarray, np.ndarray]], way: str
-) -> dict[str, dict[str, Any]]:
-    """Both minus one of them, paired over films, by score."""
-    return {
-        score: {
-            "difference": one.difference,
-            "interval": list(one.interval),
-            "ahead": one.a_better,
-        }
-        for score, one in paired_differences(y, found["both"], found[way]).items()
+        "differences": {
+            way: {k: v.to_json() for k, v in paired_differences(y, found["both"], one).items()}
+            for way, one in found.items()
+            if way != "both"
+        },
     }

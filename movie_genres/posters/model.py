@@ -19,6 +19,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from movie_genres.errors import InputError, one_line
 from movie_genres.files import replace_folder, written_whole
 from movie_genres.model.devices import autocast, default_device
+from movie_genres.model.encoder import quiet_loading
 from movie_genres.model.folders import LOADING_ERRORS, check_model_name
 from movie_genres.model.head import captured_features
 from movie_genres.posters.pictures import shown
@@ -65,9 +66,10 @@ class PosterModel:
                     "problem_type": "multi_label_classification",
                     "ignore_mismatched_sizes": True,  # the head of another task
                 }
-            model = AutoModelForImageClassification.from_pretrained(
-                name, dtype=torch.float32, **options
-            )
+            with quiet_loading():
+                model = AutoModelForImageClassification.from_pretrained(
+                    name, dtype=torch.float32, **options
+                )
         except (*LOADING_ERRORS, ImportError) as error:
             raise InputError(
                 f"{flag} {name!r} cannot be loaded as an image model: {one_line(error)}"

@@ -125,11 +125,16 @@ def _write_column(path: Path, cells: Iterator[Any]) -> None:
     new.replace(path)
 
 
-def posters_of(prepared: Prepared, split: str) -> tuple[np.ndarray, list[bytes]]:
-    """The rows of a split that have a poster, and the posters as JPEG."""
+def rows_with_poster(prepared: Prepared, split: str) -> np.ndarray:
+    """Rows of a split, ascending."""
     rows = prepared.splits[split]
     if "image" not in rows.column_names:
-        return np.array([], dtype=int), []
-    cells = rows.select_columns(["image"]).with_format("arrow")[:]["image"].to_pylist()
-    found = [row for row, cell in enumerate(cells) if cell]
-    return np.array(found, dtype=int), [cells[row]["bytes"] for row in found]
+        return np.array([], dtype=int)
+    return np.flatnonzero(rows.with_format("arrow")[:]["image"].is_valid().to_numpy())
+
+
+def posters_of(prepared: Prepared, split: str) -> tuple[np.ndarray, list[bytes]]:
+    """The rows of a split that have a poster, and the posters as JPEG."""
+    rows = rows_with_poster(prepared, split)
+    cells = prepared.splits[split].with_format("arrow")[:]["image"].take(rows) if len(rows) else []
+    return rows, [cell["bytes"].as_py() for cell in cells]

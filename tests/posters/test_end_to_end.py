@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import made_up_films, prepare, write_csv
+from loopback_hub import LoopbackHub
 from made_up_posters import poster
 from PIL import Image
 from transformers import ViTConfig, ViTModel, pipeline
@@ -19,10 +21,15 @@ from transformers import ViTConfig, ViTModel, pipeline
 import evaluate_model
 import finetune
 import predict
+import publish
 from movie_genres import GenreClassifier, InputError
 from movie_genres.evaluation.card import render_card
 from movie_genres.files import file_sha256
+from movie_genres.hub.publication import stage_run
+from movie_genres.hub.subprocess_check import predict_posters_by_name
 
+NAME = "tester/movie-genres"
+POSTER_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 WAYS = ("text", "poster", "both")
 
 
@@ -210,6 +217,16 @@ def test_films_in_a_file_are_decided_with_their_posters(
         predict.main([*arguments, "--overwrite", "--image-dir", str(tmp_path / "empty")])
 
 
+def test_what_reads_no_posters_is_refused_before_the_training(
+    poster_arguments: Callable[..., list[str]], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    for model in (str(tiny_encoder), "nobody/has-this", str(tmp_path)):
+        flags = ["--image-model", model]
+        with pytest.raises(InputError, match=f"--image-model '{model}'"):
+            finetune.main(poster_arguments(tmp_path / "run", *flags, posters=False))
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_with_too_few_posters_is_refused_before_the_training(
     tiny_arguments: Callable[..., list[str]], image_encoder: Path, tmp_path: Path
 ) -> None:
@@ -224,3 +241,63 @@ def test_a_run_with_posters_is_no_run_without(
 ) -> None:
     with pytest.raises(InputError, match="run of other --image-model"):
         finetune.main(poster_arguments(poster_run, posters=False))
+
+
+def test_what_is_published_reads_posters_as_it_was_measured(
+    poster_run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The text is checked as in a run without posters.
+    monkeypatch.setattr("movie_genres.hub.publication.check_model", lambda *_: [])
+    publish.main([str(poster_run), "--repo-id", NAME])
+    files = set(hub.model(NAME).files)
+    assert {f"poster/{name}" for name in POSTER_FILES} <= files
+    assert not [name for name in files if name.endswith(".parquet")]
+    _, rows = measured(poster_run)
+    text = pd.read_parquet(poster_run / "predictions.parquet")["text"].iloc[rows["row"].iloc[0]]
+    film = dict(zip(("title", "plot"), text.split(". ", 1), strict=True))
+    found = GenreClassifier.from_pretrained(NAME)([film], None, [rows["image"].iloc[0]])[0]
+    assert np.allclose(list(found.probabilities.values()), rows["both"].iloc[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: edit_config(run / "model", "poster", 2.0), "text and poster differ"),
+        (lambda run: edit_config(run / "model", "thresholds", 0.999), "decisions by text and"),
+        (lambda run: edit_score(run, 0.999), "f1_micro of text and poster is another"),
+        (lambda run: shutil.rmtree(run / "model/poster"), "the folder poster/ is missing"),
+        (lambda run: (run / "poster_predictions.parquet").unlink(), "is missing or damaged"),
+    ],
+)
+def test_a_poster_part_that_is_not_what_was_measured_is_refused(
+    poster_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], object],
+    message: str,
+) -> None:
+    def check_here(request: dict, working_directory: Path, environment: dict) -> dict:
+        with monkeypatch.context() as patch:
+            patch.chdir(working_directory)
+            return predict_posters_by_name(**{k: v for k, v in request.items() if k != "check"})
+
+    monkeypatch.setattr("movie_genres.hub.poster_gate.run_subprocess_check", check_here)
+    monkeypatch.setattr("movie_genres.hub.publication.check_model", lambda *_: [])
+    run = Path(shutil.copytree(poster_run, tmp_path / "run"))
+    stage_run(run, NAME, tmp_path / "intact").check()
+    damage(run)
+    with pytest.raises(InputError, match=message):
+        stage_run(run, NAME, tmp_path / "damaged").check()
+
+
+def edit_config(model: Path, key: str, value: float) -> None:
+    config = json.loads((model / "config.json").read_text())
+    config["poster_fusion"][key]["Horror"] = value
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def edit_score(run: Path, value: float) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["posters"]["scores"]["both"]["f1_micro"] = value
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    (run / "README.md").unlink()  # which is rendered anew
