@@ -94,7 +94,7 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
     card = dict(metrics["card"])
     if repo_id is not None:
         card |= {"model_name": repo_id.split("/")[-1], "model_id": repo_id}
-    per_genre = metrics["per_genre"]
+    per_genre, posters = metrics["per_genre"], metrics.get("posters")
     data = card.pop("trained_on", None) or "", card["dataset"]["name"]  # older runs: the second
     cited = [entry for name in data for entry in citations(name, card["base_model"])]
     calibration = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
@@ -123,8 +123,7 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
         "off_genres": [n for n, row in per_genre.items() if row["calibration_p"] < 0.05],
         "rare_films": RARE,
         "onnx": metrics.get("onnx"),
-        "posters": metrics.get("posters"),
-        "poster_rows": poster_rows(metrics["posters"]) if "posters" in metrics else {},
+        "posters": posters and posters | {"ways": poster_rows(posters)},
     }
 
 

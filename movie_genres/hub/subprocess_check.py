@@ -169,9 +169,10 @@ def predict_posters_by_name(
 
     folder = repo_id if revision is None else snapshot_download(repo_id, revision=revision)
     pictures = [base64.b64decode(image) for image in images]
-    plain: Any = pipeline("image-classification", model=f"{folder}/poster", top_k=None)
     opened = [Image.open(BytesIO(picture)) for picture in pictures]
     classifier = GenreClassifier.from_pretrained(folder)
+    n_labels = len(classifier.decisions.labels)  # None would give five
+    plain: Any = pipeline("image-classification", model=f"{folder}/poster", top_k=n_labels)
     text_logits = logit(classifier.probabilities(texts))
     _, y_prob = classifier.posters.read(text_logits, pictures)
     labels, decided = classifier.decisions.labels, classifier.posters.decisions.decide(y_prob)

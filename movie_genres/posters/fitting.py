@@ -72,6 +72,9 @@ def fit_poster_model(
     rows, pictures = posters_of(prepared, "train")
     features, y = poster.features(pictures, precision), prepared.y("train")[rows]
     set_head(poster.model, fit_probe(features, y, pos_weight, inverse_penalty=INVERSE_PENALTY))
+    # For the card; a path says something about this machine alone.
+    folder = Path(image_model)
+    poster.model.config.image_encoder = folder.resolve().name if folder.exists() else image_model
     return poster
 
 

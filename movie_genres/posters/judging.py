@@ -55,7 +55,7 @@ def judge_posters(
     columns["y_pred"] = list(found["both"][0])
     pd.DataFrame(columns).to_parquet(folder / PREDICTIONS, index=False)
     return {
-        "image_encoder": getattr(fused.poster.model.config, "image_encoder", "unknown"),
+        "image_encoder": fused.poster.model.config.image_encoder,
         "films": {split: len(rows_with_poster(prepared, split)) for split in prepared.splits},
         "scores": {way: compute_scores(y, *predicted) for way, predicted in found.items()},
         "intervals": {

@@ -109,4 +109,6 @@ class PosterModel:
         with written_whole(new):
             self.model.save_pretrained(new)
             self.processor.save_pretrained(new)
+            for weights in new.glob("*.safetensors"):
+                weights.chmod(0o644)
             replace_folder(new, folder)

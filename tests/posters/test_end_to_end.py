@@ -122,6 +122,8 @@ def test_the_text_part_of_a_run_is_that_of_a_run_without_posters(
     without, with_posters = (
         json.loads((run / "model/config.json").read_text()) for run in (text_run, poster_run)
     )
+    for config in (without, with_posters):
+        del config["provenance"]["training"]["time"]
     fusion = with_posters.pop("poster_fusion")
     assert with_posters == without
     assert set(fusion["text"]) == set(fusion["thresholds"]) == {"Comedy", "Horror", "Western"}
@@ -132,13 +134,16 @@ def test_the_text_part_of_a_run_is_that_of_a_run_without_posters(
     }
 
 
-def test_posters_that_show_the_genres_help(poster_run: Path, text_run: Path) -> None:
+def test_posters_that_show_the_genres_help(
+    poster_run: Path, text_run: Path, image_encoder: Path
+) -> None:
     metrics = json.loads((poster_run / "metrics.json").read_text())
     posters = metrics["posters"]
     assert set(posters["scores"]) == set(posters["intervals"]) == {*WAYS}
     assert posters["scores"]["poster"]["average_precision_macro"] > 0.9
     assert posters["scores"]["both"]["f1_micro"] >= posters["scores"]["text"]["f1_micro"]
     assert posters["films"]["test"] < metrics["card"]["dataset"]["splits"]["test"]
+    assert posters["image_encoder"] == image_encoder.name
     assert "text and poster" in (poster_run / "README.md").read_text()
     assert "poster" not in (text_run / "README.md").read_text()
     assert (poster_run / "README.md").read_text() == render_card(metrics)
@@ -146,7 +151,8 @@ def test_posters_that_show_the_genres_help(poster_run: Path, text_run: Path) -> 
 
 def test_the_poster_model_is_a_plain_image_classifier(poster_run: Path) -> None:
     _, rows = measured(poster_run)
-    plain = pipeline("image-classification", model=str(poster_run / "model/poster"), top_k=None)
+    assert 'pipeline("image-classification", top_k=3)' in (poster_run / "README.md").read_text()
+    plain = pipeline("image-classification", model=str(poster_run / "model/poster"), top_k=3)
     labels = list(plain.model.config.label2id)
     for row in rows.iloc[:3].itertuples():
         scores = by_label(plain(Image.open(io.BytesIO(row.image))))
@@ -257,6 +263,21 @@ def test_what_is_published_reads_posters_as_it_was_measured(
     film = dict(zip(("title", "plot"), text.split(". ", 1), strict=True))
     found = GenreClassifier.from_pretrained(NAME)([film], None, [rows["image"].iloc[0]])[0]
     assert np.allclose(list(found.probabilities.values()), rows["both"].iloc[0], atol=1e-6)
+
+
+def test_the_check_asks_the_plain_pipeline_for_every_genre(
+    poster_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def record(*_: object, top_k: int | None, **__: object) -> None:
+        asked.append(top_k)
+        raise KeyError
+
+    monkeypatch.setattr("transformers.pipeline", record)
+    with pytest.raises(KeyError):
+        predict_posters_by_name(str(poster_run / "model"), None, [], [])
+    assert asked == [3]  # None would be the five most probable
 
 
 @pytest.mark.parametrize(
