@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import transformers
 from datasets import disable_progress_bars
@@ -92,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     text_model = TextModel(model, tokenizer, stored_max_length(tokenizer, model.config))
     metadata = model_metadata(args, text_model)
     sweep = None
+    with_posters = has_posters(model, prepared)
     if args.retune:
+        # The fusion was fitted to other text logits.
+        model.config.__dict__.pop("poster_fusion", None)
         model.config.provenance = metadata.provenance(prepared)
         stored = undo_calibration(model, prepared.labels)
         results, sweep = tune_and_judge(
@@ -112,6 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         never_empty=results.thresholds.never_empty,
         seed=args.seed,
     )
+    if with_posters:
+        posters = judge_with_posters(args, text_model, prepared)
+        results = replace(results, posters=posters)
     results = replace(results, baselines=baselines)
     write_results(args.output_dir, results, prepared, metadata, sweep=sweep)
     if args.onnx:
@@ -122,9 +129,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def has_posters(model: PreTrainedModel, prepared: Prepared) -> bool:
+    """Whether the model reads posters, and enough films of the data have one."""
+    if not getattr(model.config, "poster_fusion", None):
+        return False
+    from movie_genres.posters.fitting import check_posters
+
+    try:
+        check_posters(prepared, ("validation", "test"))
+    except InputError as error:
+        print(f"note: the text alone is judged: {error}")
+        return False
+    return True
+
+
+def judge_with_posters(
+    args: argparse.Namespace, text_model: TextModel, prepared: Prepared
+) -> dict[str, Any]:
+    """What metrics.json says of the posters; with --retune they are tuned again, too."""
+    from movie_genres.posters.fitting import tune_posters
+    from movie_genres.posters.judging import judge_posters
+    from movie_genres.posters.model import PosterModel
+
+    config, name = text_model.model.config, args.model
+    if args.retune:
+        name = str(args.output_dir / "model")
+        poster = PosterModel.load(args.model, "--model")
+        stored = undo_calibration(poster.model, prepared.labels)
+        tune_posters(
+            poster, text_model.logits, config, prepared, Path(name),
+            pos_weight=stored.pos_weight, objective=args.objective,
+            never_empty=args.never_empty, seed=args.seed,
+        )  # fmt: skip
+    return judge_posters(name, text_model.logits, config, prepared, args.output_dir)
+
+
 def write_onnx(text_model: TextModel, args: argparse.Namespace) -> None:
     if not args.retune:
         text_model.save(args.output_dir / "model")
+        if getattr(text_model.model.config, "poster_fusion", None):
+            from movie_genres.posters.model import FOLDER, PosterModel
+
+            PosterModel.load(args.model, "--model").save(args.output_dir / "model" / FOLDER)
     found = add_onnx(
         text_model.model,
         text_model.tokenizer,

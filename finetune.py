@@ -190,6 +190,10 @@ def finetune(
     run = RunFolder(Path(args.output_dir or "runs/demo"))
     prepared = load_prepared(Path(project.dataset_dir))
     encoder = find_encoder(project.model_name_or_path)
+    if project.image_model:
+        from movie_genres.posters.fitting import check_before_training
+
+        check_before_training(project.image_model, prepared)
     record = run_record(project, args, prepared, encoder)
     run.check(record, overwrite=project.overwrite)
     if not project.overwrite and (metrics := run.metrics()) is not None:
@@ -296,8 +300,9 @@ def finish(job: Job, trained: Trained) -> None:
     metadata = model_metadata(job.args, project, run.path, job.encoder, train)
     trained.model.config.provenance = metadata.provenance(job.prepared)
     print("fitting calibration and thresholds, reading the test split once", flush=True)
+    text_model = TextModel(trained.model, job.loaded.tokenizer, project.max_length)
     results, sweep = tune_and_judge(
-        TextModel(trained.model, job.loaded.tokenizer, project.max_length),
+        text_model,
         job.prepared,
         pos_weight=job.pos_weight,
         objective=project.objective,
@@ -318,10 +323,28 @@ def finish(job: Job, trained: Trained) -> None:
         seed=seed,
         probe=probe,
     )
-    results = replace(results, baselines=baselines, train=train)
+    posters = add_posters(job, text_model) if project.image_model else {}
+    results = replace(results, baselines=baselines, train=train, posters=posters)
     write_results(run.path, results, job.prepared, metadata, sweep=sweep)
     run.remove_cache()
     print(closing_words(results.metrics(), run.path))
+
+
+def add_posters(job: Job, text_model: TextModel) -> dict[str, Any]:
+    """Fit the poster model and its fusion with the text; gives what metrics.json says of them."""
+    from movie_genres.posters import fitting, judging
+
+    project, began, weight = job.project, time.perf_counter(), job.pos_weight
+    poster = fitting.fit_poster_model(
+        project.image_model, job.prepared, pos_weight=weight, precision=project.precision
+    )
+    text, folder = (text_model.logits, text_model.model.config), job.run.model
+    fitting.tune_posters(
+        poster, *text, job.prepared, folder, pos_weight=weight,
+        objective=project.objective, never_empty=project.never_empty, seed=job.args.seed,
+    )  # fmt: skip
+    found = judging.judge_posters(str(folder), *text, job.prepared, job.run.path)
+    return found | {"seconds": round(time.perf_counter() - began, 1)}
 
 
 if __name__ == "__main__":

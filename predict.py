@@ -31,10 +31,12 @@ from movie_genres.signals import StoppedError
 if TYPE_CHECKING:
     from movie_genres.inference.classifier import GenreClassifier, Prediction
     from movie_genres.inference.explanation import Explanation
+    from movie_genres.inference.films import FilmsFile
+    from movie_genres.posters.pictures import PictureFolder
 
 OF_FILES = (
     *("restart", "overwrite", "skip_broken", "keep_columns"),
-    *("text_column", "title_column", "encoding", "sheet"),
+    *("text_column", "title_column", "encoding", "sheet", "image_dir"),
 )
 """Arguments that go with --input."""
 CLOSED_PIPE = 128 + 13
@@ -83,6 +85,12 @@ def _add_files(add: Callable[..., object]) -> None:
     add("--skip-broken", action="store_true", help="leave out rows of --input that cannot be read")
     add("--text-column", help="column of the plots; found by name or content if not given")
     add("--title-column", help="column of the titles; found by name if not given")
+    add(
+        "--image-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of posters named by the films' ids (862.jpg); the model must read posters",
+    )
     add("--sheet", help="sheet of an Excel workbook; the only one if not given")
     add("--encoding", help="encoding of a text file; found out if not given")
 
@@ -211,7 +219,10 @@ def predict_films(args: argparse.Namespace) -> None:
         )
         for note in films.notes:
             print(f"note: {note}", file=sys.stderr)
+        pictures = open_pictures(args.image_dir, films) if args.image_dir is not None else None
         classifier = load_classifier(args)
+        if pictures is not None:
+            _ = classifier.posters  # refuses a model without them before the work
         report_missing_fields(classifier, films.names.values())
         report_missing_plots(films.n_without_plot, films.n_films)
         predict_file(
@@ -221,8 +232,32 @@ def predict_films(args: argparse.Namespace) -> None:
             keep_columns=args.keep_columns,
             restart=args.restart,
             overwrite=args.overwrite,
+            pictures=pictures,
         )
     print(f"wrote the genres of {films.n_films:,} films to {args.output}")
+
+
+def open_pictures(folder: Path, films: FilmsFile) -> PictureFolder:
+    """The posters of --image-dir; how many films have one is reported.
+
+    Raises:
+        InputError: If there is no such folder, or no film has one.
+    """
+    from movie_genres.posters.pictures import PictureFolder  # and with it Pillow
+
+    if films.id is None:
+        raise InputError("--image-dir has files named by id, and --input has no column of ids")
+    pictures = PictureFolder.open(folder)
+    ids = (film.kept[films.id] for film in films.films((), (films.id,)))
+    found = sum(pictures.of_film(identifier, films.id) is not None for identifier in ids)
+    if not found:
+        raise InputError(f"no file of --image-dir {folder} is named by an id in {films.id!r}")
+    print(
+        f"note: {found:,} of {films.n_films:,} films have a file in {folder}; the others, and "
+        "those whose file is no usable picture, are decided by their text",
+        file=sys.stderr,
+    )
+    return pictures
 
 
 def load_classifier(args: argparse.Namespace) -> GenreClassifier:

@@ -81,6 +81,12 @@ def _add_sources(add: Callable[..., object]) -> None:
         help="further sources, whose films go to train alone; films that are in --source too are "
         "left out, and genres, validation and test do not change",
     )
+    add(
+        "--image-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of posters named by the films' ids (862.jpg); the films get a column image",
+    )
     _add_splits(add)
     add("--text-column", help="column of the plots; found by name or content if not given")
     add(
@@ -209,6 +215,10 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
         most_leaks=args.drop_leaking_fields,
         masked=args.mask_genre_names,
     )
+    if args.image_dir is not None:
+        from movie_genres.posters.pictures import PictureFolder  # and with it Pillow
+
+        pictures = PictureFolder.open(args.image_dir)
     recipe = Recipe(list(map(Layout.of, sources)), aliases, fields, args.min_words, work)
     with start_cleaning(sources, recipe, num_proc=args.num_proc, strict=args.strict) as (
         cleaned,
@@ -227,6 +237,10 @@ def prepare(args: argparse.Namespace, new: Path, work: Path) -> dict[str, Any]:
         )
         figures = start_figures(new / "figures", report, workers)
         write_prepared(new, selected, sources, report)
+        if args.image_dir is not None:
+            from movie_genres.posters.prepared import add_posters
+
+            add_posters(new, pictures, selected, sources, report)
         for figure in figures:
             figure.result()
     if args.audit:

@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 import finetune
 from movie_genres.evaluation.baselines import prior_logits, tfidf_logits
 from movie_genres.evaluation.predictions import Predictions
+from movie_genres.model.probe import fit_probe
 from movie_genres.preparation.loading import load_prepared
 from movie_genres.training.losses import UNKNOWN, positive_weights, weighted_bce_sum
-from movie_genres.training.probe import fit_probe
 
 
 def test_an_unknown_cell_has_no_gradient() -> None:

@@ -26,7 +26,14 @@ HEAVY: dict[str, set[str]] = {
     "preparation": {"torch"},
     "model": set(),
     "decisions": {"torch", "transformers"},
-    "inference": {"sklearn", "datasets", "matplotlib", "transformers.trainer"},
+    "posters": {"transformers.trainer"},
+    "inference": {
+        "sklearn",
+        "datasets",
+        "matplotlib",
+        "transformers.trainer",
+        "movie_genres.posters",
+    },
     "evaluation": set(),
     "training": set(),
     "hub": set(),
@@ -34,8 +41,9 @@ HEAVY: dict[str, set[str]] = {
 """From the lowest wing to the highest: the packages that it, and all it imports, does without."""
 WINGS = tuple(HEAVY)
 PROCESSES = (
-    ("genres", "reading", "texts", "preparation", "decisions"),
-    ("model", "inference", "evaluation", "training", "hub"),
+    ("genres", "reading", "texts", "preparation", "decisions", "posters"),
+    ("model",),
+    ("inference", "evaluation", "training", "hub"),
 )
 """Wings that are imported one after the other in one process; all that it imported is looked at
 after each. A wing that does without a package comes before those that may bring it."""

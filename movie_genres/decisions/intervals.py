@@ -170,6 +170,14 @@ class Difference:
     def difference(self) -> float:
         return self.a - self.b
 
+    def to_json(self) -> dict[str, float | list[float]]:
+        """As metrics.json has it."""
+        return {
+            "difference": self.difference,
+            "interval": list(self.interval),
+            "ahead": self.a_better,
+        }
+
 
 def paired_differences(
     y_true: np.ndarray,

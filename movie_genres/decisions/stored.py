@@ -22,7 +22,7 @@ from movie_genres.model.head import fold_affine
 if TYPE_CHECKING:  # reading a model's decisions needs neither PyTorch models nor scikit-learn
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from movie_genres.decisions.tuning import Tuned
+    from movie_genres.decisions.tuning import ThresholdSets, Tuned
 
 
 def label_fingerprint(labels: Sequence[str]) -> str:
@@ -37,30 +37,37 @@ def publish_decisions(model: PreTrainedModel, tuned: Tuned, labels: list[str]) -
     calibration, which can be undone.
     """
     fold_affine(model, tuned.calibration.map.slope, tuned.calibration.map.shift)
-
-    def by_name(values: np.ndarray) -> dict[str, float]:
-        return dict(zip(labels, np.asarray(values, dtype=np.float64).tolist(), strict=True))
-
-    sets = tuned.thresholds
     model.config.update(
-        {
-            "thresholds": by_name(sets.chosen),
-            "threshold_policy": sets.policy,
-            "threshold_objective": sets.objective,
-            "never_empty": sets.never_empty,
-            "thresholds_for_other_objectives": {
-                name: {"policy": policy, "thresholds": by_name(thresholds)}
-                for name, (policy, thresholds) in sets.other_objectives.items()
-            },
-            "label_fingerprint": label_fingerprint(labels),
+        stored_thresholds(tuned.thresholds, labels)
+        | {
             "calibration": {
                 "method": tuned.calibration.method,
-                "slope": by_name(tuned.calibration.map.slope),
-                "shift": by_name(tuned.calibration.map.shift),
-                "pos_weight": by_name(tuned.pos_weight),
+                "slope": by_name(labels, tuned.calibration.map.slope),
+                "shift": by_name(labels, tuned.calibration.map.shift),
+                "pos_weight": by_name(labels, tuned.pos_weight),
             },
         }
     )
+
+
+def by_name(labels: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    """One number for each genre, as JSON."""
+    return dict(zip(labels, np.asarray(values, dtype=np.float64).tolist(), strict=True))
+
+
+def stored_thresholds(sets: ThresholdSets, labels: Sequence[str]) -> dict[str, Any]:
+    """The decisions as `Decisions.of_config` reads them."""
+    return {
+        "thresholds": by_name(labels, sets.chosen),
+        "threshold_policy": sets.policy,
+        "threshold_objective": sets.objective,
+        "never_empty": sets.never_empty,
+        "thresholds_for_other_objectives": {
+            name: {"policy": policy, "thresholds": by_name(labels, thresholds)}
+            for name, (policy, thresholds) in sets.other_objectives.items()
+        },
+        "label_fingerprint": label_fingerprint(labels),
+    }
 
 
 @dataclass(frozen=True)

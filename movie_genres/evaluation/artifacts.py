@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from movie_genres.decisions.scores import confusion_counts
 from movie_genres.evaluation import plots
-from movie_genres.evaluation.card import other_rows, render_card
+from movie_genres.evaluation.card import other_rows, poster_rows, render_card
 from movie_genres.evaluation.mistakes import render_mistakes
 from movie_genres.evaluation.predictions import Predictions
 from movie_genres.evaluation.results import Results
@@ -177,8 +177,16 @@ def text_form(fields: TextFields) -> str:
 
 
 def result_table(metrics: Mapping[str, Any]) -> str:
-    """The test scores of the model and the baselines, as text in columns."""
-    rows = {"this model": metrics["test"]["chosen"]} | other_rows(metrics)
+    """The test scores of the model and the baselines, as text in columns; then with posters."""
+    table = _in_columns({"this model": metrics["test"]["chosen"]} | other_rows(metrics))
+    if "posters" not in metrics:
+        return table
+    films = metrics["posters"]["films"]["test"]
+    posters = _in_columns(poster_rows(metrics["posters"]))
+    return f"{table}\n\nThe {films:,} test films with a poster:\n\n{posters}"
+
+
+def _in_columns(rows: Mapping[str, Mapping[str, float]]) -> str:
     width = max(len(name) for name in rows) + 2
     lines = [" " * width + "".join(f"{title:>12}" for title in _TABLE_COLUMNS.values())]
     for name, scores in rows.items():

@@ -94,7 +94,7 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
     card = dict(metrics["card"])
     if repo_id is not None:
         card |= {"model_name": repo_id.split("/")[-1], "model_id": repo_id}
-    per_genre = metrics["per_genre"]
+    per_genre, posters = metrics["per_genre"], metrics.get("posters")
     data = card.pop("trained_on", None) or "", card["dataset"]["name"]  # older runs: the second
     cited = [entry for name in data for entry in citations(name, card["base_model"])]
     calibration = (metrics["selection"] or {}).get("calibration", {}).get("adopted", "stored")
@@ -123,6 +123,7 @@ def card_variables(metrics: Mapping[str, Any], repo_id: str | None = None) -> di
         "off_genres": [n for n, row in per_genre.items() if row["calibration_p"] < 0.05],
         "rare_films": RARE,
         "onnx": metrics.get("onnx"),
+        "posters": posters and posters | {"ways": poster_rows(posters)},
     }
 
 
@@ -217,6 +218,12 @@ def other_rows(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
     plots_alone = metrics.get("plots_alone")  # older runs have none
     rows = {PLOTS_ALONE: plots_alone} if plots_alone else {}
     return rows | {BASELINE_NAMES[name]: found for name, found in metrics["baselines"].items()}
+
+
+def poster_rows(posters: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """Scores on the test films with a poster, by the name of their row."""
+    names = {"text": "the text alone", "poster": "the poster alone", "both": "text and poster"}
+    return {name: posters["scores"][way] for way, name in names.items()}
 
 
 def citations(source_name: str, base_model: str | None) -> list[str]:

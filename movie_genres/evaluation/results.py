@@ -67,6 +67,8 @@ class Results:
     train: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     """Type of the device that computed the probabilities, such as cpu or cuda."""
+    posters: dict[str, Any] = field(default_factory=dict)
+    """What `judge_posters` found, where the model reads posters too."""
 
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
@@ -98,18 +100,14 @@ class Results:
             "selection": self.selection,
             "train": self.train or None,
             "measured_on": self.device,
-        }
+        } | ({"posters": self.posters} if self.posters else {})
 
     def differences(self) -> dict[str, dict[str, Any]]:
         """By baseline and score: this model minus the baseline, paired over films."""
         ours = self.y_pred, self.y_prob
         return {
             name: {
-                score: {
-                    "difference": found.difference,
-                    "interval": list(found.interval),
-                    "ahead": found.a_better,
-                }
+                score: found.to_json()
                 for score, found in paired_differences(
                     self.y_true, ours, (baseline.y_pred, baseline.y_prob)
                 ).items()

@@ -19,6 +19,7 @@ from movie_genres.errors import InputError, PublishError
 from movie_genres.evaluation.card import render_card
 from movie_genres.files import file_sha256, write_json
 from movie_genres.hub.gate import Location, Measured, check_card, check_dataset, check_model
+from movie_genres.hub.poster_gate import check_posters
 from movie_genres.hub.repository import DRAFT, Repository, belongs
 from movie_genres.hub.space import SPACE_FILES, check_page, stage_space
 
@@ -28,6 +29,8 @@ MODEL_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model",
     "sentence_bert_config.json", "onnx/*.onnx",
+    "poster/config.json", "poster/preprocessor_config.json",
+    "poster/*.safetensors", "poster/*.safetensors.index.json",
 )  # fmt: skip
 _SLOW_TOKENIZER_FILES = (
     "added_tokens.json",
@@ -245,7 +248,9 @@ def stage_run(run: Path, repo_id: str, parent: Path, *, onnx: bool = False) -> S
         parent=parent,
         patterns=MODEL_FILES,
         not_uploaded=not_uploaded,
-        gate=lambda location: check_model(location, measured),
+        gate=lambda location: (
+            check_model(location, measured) or check_posters(location, measured, run)
+        ),
     )
 
 

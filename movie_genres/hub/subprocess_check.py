@@ -8,6 +8,7 @@ transformers takes longer than checking a dataset.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -28,7 +29,7 @@ def run_subprocess_check(
     """Run a check in a process of its own.
 
     Args:
-        request: "check": "model" or "dataset"; and the arguments of its function below.
+        request: "check": "model", "posters" or "dataset"; and the arguments of its function below.
         working_directory: Of the process.
         environment: Variables that it has besides this process's.
 
@@ -57,7 +58,11 @@ def main() -> None:
     """`sys.argv`: the request's file, the answer's file."""
     use_bounded_client()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    checks: dict[str, Callable[..., Any]] = {"model": predict_by_name, "dataset": count_rows}
+    checks: dict[str, Callable[..., Any]] = {
+        "model": predict_by_name,
+        "posters": predict_posters_by_name,
+        "dataset": count_rows,
+    }
     answer = checks[request.pop("check")](**request)
     Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
 
@@ -135,6 +140,48 @@ def _same_tokens(path: Path, tokenizer: Any, texts: list[str]) -> bool:
     alone.no_padding()
     ids = [encoding.ids for encoding in alone.encode_batch(texts)]
     return bool(ids == tokenizer(texts)["input_ids"])
+
+
+def predict_posters_by_name(
+    repo_id: str, revision: str | None, texts: list[str], images: list[str]
+) -> dict[str, Any]:
+    """Load the poster part of a model by plain `pipeline` and by the classifier, and predict.
+
+    Args:
+        repo_id: Path of a folder, or Hub id.
+        revision: The commit; None for a folder.
+        texts: Of films with a poster, as the column `text` has them.
+        images: Their posters, Base64.
+
+    Returns:
+        Probabilities by genre ("poster" by plain pipeline, "both"), the genres of both, and the
+        types of the devices ("devices").
+    """
+    from io import BytesIO
+
+    from huggingface_hub import snapshot_download
+    from PIL import Image
+    from scipy.special import logit
+    from transformers import pipeline
+
+    from movie_genres.inference.classifier import GenreClassifier
+    from movie_genres.model.devices import default_device
+
+    folder = repo_id if revision is None else snapshot_download(repo_id, revision=revision)
+    pictures = [base64.b64decode(image) for image in images]
+    opened = [Image.open(BytesIO(picture)) for picture in pictures]
+    classifier = GenreClassifier.from_pretrained(folder)
+    n_labels = len(classifier.decisions.labels)  # None would give five
+    plain: Any = pipeline("image-classification", model=f"{folder}/poster", top_k=n_labels)
+    text_logits = logit(classifier.probabilities(texts))
+    _, y_prob = classifier.posters.read(text_logits, pictures)
+    labels, decided = classifier.decisions.labels, classifier.posters.decisions.decide(y_prob)
+    return {
+        "poster": [{s["label"]: s["score"] for s in scores} for scores in plain(opened)],
+        "both": [dict(zip(labels, row, strict=True)) for row in y_prob.tolist()],
+        "genres": [[g for g, given in zip(labels, row, strict=True) if given] for row in decided],
+        "devices": [plain.model.device.type, default_device().type],
+    }
 
 
 def count_rows(repo_id: str, revision: str | None) -> dict[str, int]:

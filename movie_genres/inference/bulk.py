@@ -31,6 +31,7 @@ from movie_genres.signals import StoppedError, stopping_signals
 
 if TYPE_CHECKING:
     from movie_genres.inference.classifier import GenreClassifier
+    from movie_genres.posters.pictures import PictureFolder
 
 CHUNK_ROWS = 2000
 """Films of a part. Batches of similar length, formed among 2,000, have hardly any padding; their
@@ -47,6 +48,7 @@ def predict_file(
     keep_columns: bool = False,
     restart: bool = False,
     overwrite: bool = False,
+    pictures: PictureFolder | None = None,
 ) -> None:
     """Write the genres of all films, in their order.
 
@@ -55,6 +57,7 @@ def predict_file(
         keep_columns: Write the input's other columns too.
         restart: Discard the parts of an interrupted run instead of resuming after them.
         overwrite: Replace an existing `output`.
+        pictures: Posters, named by the films' ids.
 
     Raises:
         InputError: If the parts in the folder are those of another command, or if another process
@@ -70,6 +73,8 @@ def predict_file(
         "columns": json.dumps(read, ensure_ascii=False),
         **classifier.identity(),
     }
+    if pictures is not None:
+        command |= {"--image-dir": pictures.sha256(), "posters": classifier.posters.sha256()}
     also = [*kept, *([films.id] if films.id is not None else [])]
     with (
         Parts.opened(output, command, restart=restart) as parts,
@@ -79,7 +84,11 @@ def predict_file(
         try:
             remaining = islice(films.films(wanted, also), parts.n_films, None)
             while chunk := list(islice(remaining, CHUNK_ROWS)):
-                predictions = classifier([film.fields for film in chunk], on_batch=progress.add)
+                fields = [film.fields for film in chunk]
+                images = None if pictures is None else pictures.of_films(
+                    [film.kept[str(films.id)] for film in chunk], films.id
+                )  # fmt: skip
+                predictions = classifier(fields, None, images, on_batch=progress.add)
                 parts.add(list(map(columns.row, chunk, predictions)), columns)
             parts.join(columns, overwrite=overwrite)
         except StoppedError as stop:

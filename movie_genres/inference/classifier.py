@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from movie_genres.decisions.stored import Decisions, label_names
 from movie_genres.errors import InputError
@@ -17,13 +18,17 @@ from movie_genres.inference.explanation import Explanation, explain
 from movie_genres.inference.precisions import check_precision
 from movie_genres.inference.runtimes import Runtime, TorchRuntime, compute_logits, load_onnx
 from movie_genres.model.devices import choose_precision
-from movie_genres.model.folders import load_model, stored_max_length
+from movie_genres.model.folders import load_model, model_folder, stored_max_length
 from movie_genres.reading.columns import PLOT, TITLE, field_names
 from movie_genres.texts.fields import TextFields
 from movie_genres.texts.text import is_no_plot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+    from movie_genres.posters.fused import FusedPosters
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,25 @@ class GenreClassifier:
         decisions: Decisions,
         fields: TextFields,
         max_length: int,
+        load_posters: Callable[[], FusedPosters] | None = None,
     ) -> None:
         self.runtime = runtime
         self.tokenizer = tokenizer
         self.decisions = decisions
         self.fields = fields
         self.max_length = max_length
+        self._load_posters = load_posters
+
+    @cached_property
+    def posters(self) -> FusedPosters:
+        """What reads posters; loaded when it is first needed.
+
+        Raises:
+            InputError: If the model was trained without posters.
+        """
+        if self._load_posters is None:
+            raise InputError("this classifier does not read posters")
+        return self._load_posters()
 
     @classmethod
     def from_pretrained(
@@ -101,7 +119,17 @@ class GenreClassifier:
             config, name, threshold=threshold, objective=objective, never_empty=never_empty
         )
         fields = TextFields.from_json(getattr(config, "text_fields", None), name)
-        return cls(runtime, tokenizer, decisions, fields, stored_max_length(tokenizer, config))
+
+        def load_posters() -> FusedPosters:
+            from movie_genres.posters.fused import FusedPosters  # and with it Pillow
+
+            return FusedPosters.load(
+                model_folder(name), config,
+                threshold=threshold, objective=objective, never_empty=never_empty,
+            )  # fmt: skip
+
+        max_length = stored_max_length(tokenizer, config)
+        return cls(runtime, tokenizer, decisions, fields, max_length, load_posters)
 
     def probabilities(
         self,
@@ -145,6 +173,7 @@ class GenreClassifier:
         self,
         films: Sequence[str | Mapping[str, Any]],
         titles: Sequence[str | None] | None = None,
+        images: Sequence[bytes | Path | None] | None = None,
         *,
         on_batch: Callable[[int], object] = lambda n_films: None,
     ) -> list[Prediction]:
@@ -157,14 +186,16 @@ class GenreClassifier:
             films: Plots, or mappings with the plot (`plot`, `overview`, ...) and the other fields
                 that the model was trained on (`self.fields.names`); lists are joined.
             titles: Titles of the plots, one each.
+            images: Posters, one each, as files or their content; None for a film without one,
+                which the text decides. The model must have been trained with posters.
             on_batch: Called with the number of films of each finished batch.
 
         Raises:
-            InputError: If a mapping has no plot, or more than one.
+            InputError: If a mapping has no plot, or more than one; if a picture cannot be read.
         """
         titles = titles or [None] * len(films)
         cleaned = [self.clean(film, title) for film, title in zip(films, titles, strict=True)]
-        return self.predict_clean(cleaned, on_batch=on_batch)
+        return self.predict_clean(cleaned, images, on_batch=on_batch)
 
     def explain(self, plot: str | Mapping[str, Any], title: str | None = None) -> Explanation:
         """Predict the genres of one film, and find the sentences that speak for each.
@@ -186,6 +217,7 @@ class GenreClassifier:
     def predict_clean(
         self,
         films: Sequence[Mapping[str, str]],
+        images: Sequence[bytes | Path | None] | None = None,
         *,
         on_batch: Callable[[int], object] = lambda n_films: None,
     ) -> list[Prediction]:
@@ -194,6 +226,9 @@ class GenreClassifier:
             return []
         y_prob = self.probabilities(list(map(self.fields.compose, films)), on_batch=on_batch)
         y_pred = self.decisions.decide(y_prob)
+        if images is not None:
+            rows, y_fused = self.posters.read(logit(y_prob), images)
+            y_prob[rows], y_pred[rows] = y_fused, self.posters.decisions.decide(y_fused)
         y_pred[[is_no_plot(film[PLOT]) for film in films]] = 0
         return [self._prediction(p, d) for p, d in zip(y_prob, y_pred, strict=True)]
 

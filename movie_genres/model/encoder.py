@@ -114,7 +114,7 @@ def load_encoder(
             if "dropout" in name and isinstance(value, float):
                 setattr(config, name, dropout)
         tokenizer = AutoTokenizer.from_pretrained(encoder.path)
-        with _quiet_loading():
+        with quiet_loading():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 encoder.path,
                 config=config,
@@ -205,8 +205,8 @@ def sample_batch(tokenizer: PreTrainedTokenizerBase, length: int) -> dict[str, A
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
-    # No load report and no bar: that the head is new is what this project does.
+def quiet_loading() -> Iterator[None]:
+    """No load report and no bar: that the head is new is what this project does."""
     level, bar = (
         transformers.logging.get_verbosity(),
         transformers.logging.is_progress_bar_enabled(),

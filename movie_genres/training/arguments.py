@@ -143,6 +143,13 @@ class ProjectArguments:
             PRECISIONS,
         ),
     )
+    image_model: str = field(
+        default="",
+        metadata=_help(
+            "Folder or Hub id of an image encoder that reads the posters of a prepared folder "
+            "(prepare_dataset.py --image-dir); a film with a poster is then decided by both."
+        ),
+    )
     overwrite: bool = field(
         default=False, metadata=_help("Start afresh where --output-dir holds a run.")
     )

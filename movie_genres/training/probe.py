@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from sklearn.linear_model import LogisticRegression
 from transformers import PreTrainedModel, set_seed
 
 from movie_genres.inference.runtimes import predict_logits
@@ -20,6 +19,7 @@ from movie_genres.model.batching import rows_of_batches, tokens_that_suit
 from movie_genres.model.devices import autocast, default_device
 from movie_genres.model.encoder import EncoderName, load_encoder
 from movie_genres.model.head import LinearHead, captured_features, set_head
+from movie_genres.model.probe import fit_probe
 from movie_genres.preparation.loading import Prepared
 from movie_genres.progress import Pace
 from movie_genres.training.batches import TrainingInputs, forward
@@ -101,37 +101,6 @@ def initialise_head(
     head, seconds = run.load_probe()
     set_head(model, head)
     return seconds
-
-
-def fit_probe(
-    features: np.ndarray, y: np.ndarray, pos_weight: np.ndarray, *, inverse_penalty: float
-) -> LinearHead:
-    """One regularised logistic regression per label on standardised features, as a head.
-
-    Args:
-        features: What enters the final Linear, shape (n_samples, n_features).
-        y: Multi-hot labels, NaN where unknown, shape (n_samples, n_labels).
-        pos_weight: Weights of the positives, shape (n_labels,): the probe minimises the loss that
-            training continues with.
-        inverse_penalty: `C` of `LogisticRegression`; smaller is stronger.
-    """
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    standard = features - mean
-    standard /= scale
-    weight, bias = np.zeros((y.shape[1], features.shape[1])), np.zeros(y.shape[1])
-    for label in range(y.shape[1]):
-        known = ~np.isnan(y[:, label])
-        true = y[known, label]
-        if len(np.unique(true)) < 2:
-            # Nothing to separate: the log odds of a rate that one film more would give.
-            bias[label] = np.log((true.sum() + 0.5) / (len(true) - true.sum() + 0.5))
-            continue
-        probe = LogisticRegression(
-            C=inverse_penalty, class_weight={0: 1.0, 1: float(pos_weight[label])}, max_iter=300
-        ).fit(standard if known.all() else standard[known], true)
-        weight[label] = probe.coef_[0] / scale
-        bias[label] = probe.intercept_[0] - weight[label] @ mean
-    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
 
 
 def join_heads(shares: Sequence[tuple[np.ndarray, LinearHead]]) -> LinearHead:

@@ -285,9 +285,12 @@ def run_record(
 ) -> dict[str, Any]:
     """Every argument of the run, and what else its result depends on: the content of args.json."""
     training = {k: v for k, v in args.to_dict().items() if not k.endswith("_token")}
+    ours = asdict(project)
+    if not project.image_model:  # the record of a run without posters does not name them
+        del ours["image_model"]
     return {
         "format": FORMAT,
-        "project": asdict(project),
+        "project": ours,
         "training": json.loads(json.dumps(training, default=str)),
         "dataset": {"fingerprint": prepared.fingerprint, "labels": prepared.labels},
         "encoder": encoder.fingerprint(),
@@ -305,8 +308,9 @@ def _differences(
         defaults = {field.name: field.default for field in fields(kind)}
         if section == "project":
             defaults["films_per_step"] = _films_per_step(old)
-        for name in new[section]:
-            before, now = old[section].get(name, defaults.get(name)), new[section][name]
+        recorded = [*new[section], *(name for name in defaults if name in old[section])]
+        for name in dict.fromkeys(recorded):
+            before, now = (record[section].get(name, defaults.get(name)) for record in (old, new))
             if name not in not_compared and before != now:
                 found.append(f"--{name.replace('_', '-')} ({before} in that run, {now} given)")
     if old["dataset"]["labels"] != new["dataset"]["labels"]:

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from movie_genres.model.head import captured_features, final_linear, fold_affine, set_head
-from movie_genres.training.probe import fit_probe
+from movie_genres.model.probe import fit_probe
 
 
 @pytest.fixture(params=list(MAKERS))

@@ -24,10 +24,11 @@ import finetune
 from movie_genres.command_line import exit_code
 from movie_genres.errors import InputError
 from movie_genres.locks import locked
+from movie_genres.model.probe import fit_probe
 from movie_genres.training import arguments, run_folder
 from movie_genres.training.arguments import films_per_step, parse_finetune_args
 from movie_genres.training.launch import check_sharding, divide_step
-from movie_genres.training.probe import fit_probe, join_heads
+from movie_genres.training.probe import join_heads
 from movie_genres.training.run_folder import RunFolder
 
 Arguments = Callable[..., list[str]]
