@@ -246,7 +246,7 @@ def train(job: Job) -> Trained:
             )  # fmt: skip
             inputs = stack.enter_context(cached)
         seconds = time.perf_counter() - began
-        if project.probe_c:
+        if project.probes:
             seconds = initialise_head(
                 model, inputs, job.run, job.prepared.y("train"),
                 began=began, precision=project.precision,
@@ -295,7 +295,7 @@ def build_trainer(job: Job, inputs: TrainingInputs, number: int, seconds: float)
 def finish(job: Job, trained: Trained) -> None:
     """Fit the decisions, save the model, score it beside the baselines, write report and card."""
     project, run, seed, memory = job.project, job.run, job.args.seed, peak_memory_bytes()
-    probing_seconds = run.load_probe()[1] if project.probe_c else 0.0
+    probing_seconds = run.load_probe()[1] if project.probes else 0.0
     train = training_metadata(trained, probing_seconds=probing_seconds, memory=memory)
     metadata = model_metadata(job.args, project, run.path, job.encoder, train)
     trained.model.config.provenance = metadata.provenance(job.prepared)
@@ -311,7 +311,7 @@ def finish(job: Job, trained: Trained) -> None:
         model_folder=run.model,
     )
     probe = None
-    if project.probe_c:
+    if project.probes:
         head, _ = run.load_probe()
         length = project.tokens_in_training
         logits = probe_logits(head, job.encoder, job.prepared, max_length=length, seed=seed)

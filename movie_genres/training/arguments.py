@@ -91,11 +91,12 @@ class ProjectArguments:
         )
         | {"aliases": ["--keep-states"]},
     )
-    probe_c: float = field(
-        default=0.3,
+    probe_c: float | None = field(
+        default=None,
         metadata=_help(
             "Inverse penalty of the linear probe (one logistic regression per genre) that the head "
-            "is initialised from; 0 initialises it at random."
+            "is initialised from; cross-validated for each genre if not given; 0 initialises the "
+            "head at random."
         ),
     )
     films_per_step: int = field(
@@ -159,6 +160,11 @@ class ProjectArguments:
         """Texts are truncated to this many tokens in training."""
         return self.train_length or self.max_length
 
+    @property
+    def probes(self) -> bool:
+        """Whether the head is initialised from a linear probe."""
+        return self.probe_c != 0
+
     def caches_activations(self, device: torch.device) -> bool:
         """Whether to compute the activations of frozen layers once for each film."""
         wanted = self.cache_activations == "always" or (
@@ -187,7 +193,7 @@ class ProjectArguments:
             )
         if not 0 <= self.dropout < 1:
             raise InputError(f"--dropout {self.dropout} is not in [0, 1)")
-        if not 0 <= self.probe_c < float("inf"):
+        if self.probe_c is not None and not 0 <= self.probe_c < float("inf"):
             raise InputError(f"--probe-c {self.probe_c} is not in [0, inf)")
         if self.early_stopping_patience < 0:
             raise InputError(

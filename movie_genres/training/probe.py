@@ -64,7 +64,7 @@ def initialise_head(
     y: np.ndarray,
     *,
     pos_weight: np.ndarray,
-    inverse_penalty: float,
+    inverse_penalty: float | None,
     precision: str,
     began: float,
 ) -> float:

@@ -81,7 +81,7 @@ def model_metadata(
         "batch": f"{films_per_step(args)} films",
         "loss": f"binary cross-entropy, class weights `{project.class_weights}`",
         "head": "initialised from logistic regressions on the frozen encoder"
-        if project.probe_c
+        if project.probes
         else "initialised at random",
         "frozen": f"embeddings and {project.frozen_share:.0%} of the layers, lowest first"
         if project.frozen_share

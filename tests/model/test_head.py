@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import torch
 from encoders import MAKERS, batch_of_ids
+from scipy.special import expit, log_expit
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from movie_genres.model.head import captured_features, final_linear, fold_affine, set_head
-from movie_genres.model.probe import fit_probe
+from movie_genres.model.head import (
+    LinearHead,
+    captured_features,
+    final_linear,
+    fold_affine,
+    set_head,
+)
+from movie_genres.model.probe import PENALTIES, fit_probe
 
 
 @pytest.fixture(params=list(MAKERS))
@@ -84,3 +91,33 @@ def test_a_probe_needs_the_memory_of_its_features_once_more() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.5 * features.nbytes
+
+
+def test_the_penalty_of_the_probe_is_the_one_that_generalises() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(600, 200))
+    logits = np.stack([3 * features[:, 0], 0.3 * features[:, 1]], axis=1)
+    y = (rng.random(logits.shape) < expit(logits)).astype(float)
+    weight = np.array([1.0, 4.0])
+    heads = {c: fit_probe(features, y, weight, inverse_penalty=c) for c in PENALTIES}
+    chosen = fit_probe(features, y, weight)
+    new = rng.normal(size=(20_000, 200))
+    true = rng.random((20_000, 2)) < expit(np.stack([3 * new[:, 0], 0.3 * new[:, 1]], axis=1))
+
+    def loss(head: LinearHead, label: int) -> float:
+        z = new @ head.weight[label] + head.bias[label]
+        return -np.mean(
+            weight[label] * true[:, label] * log_expit(z) + ~true[:, label] * log_expit(-z)
+        )
+
+    for label, penalty in enumerate((PENALTIES[-1], PENALTIES[0])):
+        best = min(PENALTIES, key=lambda c: loss(heads[c], label))
+        assert best == penalty
+        assert np.array_equal(chosen.weight[label], heads[best].weight[label])
+
+
+def test_a_label_of_two_films_has_the_strongest_penalty() -> None:
+    features = np.random.default_rng(0).normal(size=(50, 4))
+    y = (np.arange(50) < 2).astype(float)[:, None]
+    expected = fit_probe(features, y, np.ones(1), inverse_penalty=PENALTIES[0])
+    assert np.array_equal(fit_probe(features, y, np.ones(1)).weight, expected.weight)
