@@ -82,7 +82,7 @@ class PictureFolder:
         return sha256(repr(about).encode()).hexdigest()
 
 
-def clean_picture(picture: bytes | Path) -> bytes:
+def clean_picture(picture: bytes | str | Path) -> bytes:
     """The picture as JPEG: upright, RGB, at most `HEIGHT` high, the first frame of several.
 
     A JPEG that is so already is left as it is, byte by byte.
@@ -91,8 +91,8 @@ def clean_picture(picture: bytes | Path) -> bytes:
         UnusableError: If it is missing or damaged, tiny, or larger than Pillow decodes.
     """
     try:
-        if isinstance(picture, Path):
-            with picture.open("rb") as file:
+        if isinstance(picture, str | Path):
+            with Path(picture).open("rb") as file:
                 picture = file.read(_MOST_BYTES)  # a larger one ends too early, and is damaged
         with (
             warnings.catch_warnings(action="ignore"),

@@ -40,8 +40,8 @@ _RECORD = "args.json"
 _LOCK = "lock"
 _HEAD = "head.safetensors"
 _OUTPUTS = (
-    "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
-    "logs", "checkpoints",
+    "README.md", "mistakes.md", "predictions.parquet", "poster_predictions.parquet", "model",
+    "figures", "evaluations", "logs", "checkpoints",
 )  # fmt: skip
 
 # Arguments that change what is printed, how fast, or in how much memory, not the result.
