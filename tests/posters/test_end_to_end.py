@@ -28,6 +28,7 @@ from movie_genres.evaluation.card import render_card
 from movie_genres.files import file_sha256
 from movie_genres.hub.publication import stage_run
 from movie_genres.hub.subprocess_check import predict_posters_by_name
+from movie_genres.posters.fusion import Fusion
 from movie_genres.training.run_folder import RunFolder
 
 NAME = "tester/movie-genres"
@@ -162,6 +163,30 @@ def test_the_text_alone_is_judged_at_thresholds_tuned_as_those_of_both(poster_ru
     y_true, y_prob = (np.stack(text[name].tolist()) for name in ("y_true", "probabilities"))
     scores = compute_scores(y_true, (y_prob >= thresholds).astype(np.int8), y_prob)
     assert metrics["posters"]["scores"]["text"] == pytest.approx(scores, abs=1e-6)
+
+
+def test_a_run_that_is_stopped_while_posters_are_fitted_ends_as_one_that_is_not(
+    poster_run: Path,
+    poster_arguments: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "tiny"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Fusion, "fit", stop)
+        finetune.main(poster_arguments(run))
+    with pytest.raises(InputError, match=r"metrics.json is missing"):
+        stage_run(run, NAME, tmp_path / "staged")
+    assert finetune.main(poster_arguments(run)) == 0
+    for name in ("poster/config.json", "poster/model.safetensors", "model.safetensors"):
+        assert file_sha256(run / "model" / name) == file_sha256(poster_run / "model" / name)
+    configs = [read_json(folder / "model/config.json") for folder in (run, poster_run)]
+    for config in configs:
+        del config["provenance"]["training"]["time"]
+    assert configs[0] == configs[1]
 
 
 def test_nothing_of_the_posters_is_left_when_a_run_starts_afresh(
