@@ -332,6 +332,21 @@ def test_a_run_with_posters_is_no_run_without(
         finetune.main(poster_arguments(poster_run, posters=False))
 
 
+def test_a_run_is_not_that_of_another_image_encoder_in_the_same_folder(
+    poster_run: Path,
+    image_encoder: Path,
+    poster_arguments: Callable[..., list[str]],
+) -> None:
+    other = read_json(image_encoder / "config.json") | {"layer_norm_eps": 1e-6}
+    before = (image_encoder / "config.json").read_text()
+    try:
+        (image_encoder / "config.json").write_text(json.dumps(other))
+        with pytest.raises(InputError, match="the image encoder's files have changed"):
+            finetune.main(poster_arguments(poster_run))
+    finally:
+        (image_encoder / "config.json").write_text(before)
+
+
 def test_what_is_published_reads_posters_as_it_was_measured(
     poster_run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
