@@ -146,7 +146,13 @@ def load_posters(
     except InputError as error:
         print(f"note: the text alone is judged: {error}")
         return None
-    return PosterModel.load(args.model, "--model")
+    poster = PosterModel.load(args.model, "--model")
+    if not hasattr(poster.model.config, "n_posters"):
+        raise InputError(
+            f"{args.model} does not say what its posters were fitted on (n_posters in "
+            "poster/config.json): an earlier version trained it; train it again"
+        )
+    return poster
 
 
 def judge_with_posters(

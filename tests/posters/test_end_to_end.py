@@ -273,13 +273,25 @@ def test_a_report_on_other_data_says_what_the_posters_were_fitted_on(
     assert found["posters"]["films"] == first["posters"]["films"]
 
 
-def test_a_model_that_lacks_its_poster_model_is_refused_before_the_judging(
-    poster_run: Path, with_posters: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "model/poster' cannot be loaded as an image model"),
+        (lambda poster: edit_text(poster / "config.json", "n_posters", "n"), "an earlier version"),
+    ],
+    ids=["missing", "of an earlier version"],
+)
+def test_a_model_without_a_whole_poster_model_is_refused_before_the_judging(
+    poster_run: Path,
+    with_posters: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], object],
+    message: str,
 ) -> None:
     shutil.copytree(poster_run / "model", tmp_path / "model")
-    shutil.rmtree(tmp_path / "model/poster")
+    damage(tmp_path / "model/poster")
     arguments = ["--model", str(tmp_path / "model"), "--dataset-dir", str(with_posters)]
-    with pytest.raises(InputError, match="model/poster' cannot be loaded as an image model"):
+    with pytest.raises(InputError, match=message):
         evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "new"), "--retune"])
     assert not (tmp_path / "new").exists()
 
@@ -407,6 +419,10 @@ def test_a_poster_part_that_is_not_what_was_measured_is_refused(
     damage(run)
     with pytest.raises(InputError, match=message):
         stage_run(run, NAME, tmp_path / "damaged").check()
+
+
+def edit_text(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def edit_config(model: Path, key: str, value: float) -> None:
