@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import transformers
 from datasets import disable_progress_bars
@@ -38,6 +38,9 @@ from movie_genres.model.folders import load_model, model_folder, stored_max_leng
 from movie_genres.preparation.loading import Prepared, load_prepared
 from movie_genres.texts.fields import TextFields
 from movie_genres.training.arguments import check_objective
+
+if TYPE_CHECKING:
+    from movie_genres.posters.model import PosterModel
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -93,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text_model = TextModel(model, tokenizer, stored_max_length(tokenizer, model.config))
     metadata = model_metadata(args, text_model)
     sweep = None
-    with_posters = has_posters(model, prepared)
+    poster = load_posters(args, model, prepared)
     if args.retune:
         # The fusion was fitted to other text logits.
         model.config.__dict__.pop("poster_fusion", None)
@@ -116,8 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         never_empty=results.thresholds.never_empty,
         seed=args.seed,
     )
-    if with_posters:
-        posters = judge_with_posters(args, text_model, prepared)
+    if poster is not None:
+        posters = judge_with_posters(args, poster, text_model, prepared)
         results = replace(results, posters=posters)
     results = replace(results, baselines=baselines)
     write_results(args.output_dir, results, prepared, metadata, sweep=sweep)
@@ -129,32 +132,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def has_posters(model: PreTrainedModel, prepared: Prepared) -> bool:
-    """Whether the model reads posters, and enough films of the data have one."""
+def load_posters(
+    args: argparse.Namespace, model: PreTrainedModel, prepared: Prepared
+) -> PosterModel | None:
+    """The poster model, if there is one and enough films of the data have a poster."""
     if not getattr(model.config, "poster_fusion", None):
-        return False
+        return None
     from movie_genres.posters.fitting import check_posters
+    from movie_genres.posters.model import PosterModel
 
     try:
-        check_posters(prepared, ("validation", "test"))
+        check_posters(prepared, ("validation", "test") if args.retune else ("test",))
     except InputError as error:
         print(f"note: the text alone is judged: {error}")
-        return False
-    return True
+        return None
+    poster = PosterModel.load(args.model, "--model")
+    if not hasattr(poster.model.config, "n_posters"):
+        raise InputError(
+            f"{args.model} does not say what its posters were fitted on (n_posters in "
+            "poster/config.json): an earlier version trained it; train it again"
+        )
+    return poster
 
 
 def judge_with_posters(
-    args: argparse.Namespace, text_model: TextModel, prepared: Prepared
+    args: argparse.Namespace, poster: PosterModel, text_model: TextModel, prepared: Prepared
 ) -> dict[str, Any]:
     """What metrics.json says of the posters; with --retune they are tuned again, too."""
     from movie_genres.posters.fitting import tune_posters
     from movie_genres.posters.judging import judge_posters
-    from movie_genres.posters.model import PosterModel
 
     config, name = text_model.model.config, args.model
     if args.retune:
         name = str(args.output_dir / "model")
-        poster = PosterModel.load(args.model, "--model")
         stored = undo_calibration(poster.model, prepared.labels)
         tune_posters(
             poster, text_model.logits, config, prepared, Path(name),

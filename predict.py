@@ -246,7 +246,9 @@ def open_pictures(folder: Path, films: FilmsFile) -> PictureFolder:
     from movie_genres.posters.pictures import PictureFolder  # and with it Pillow
 
     if films.id is None:
-        raise InputError("--image-dir has files named by id, and --input has no column of ids")
+        raise InputError(
+            "--image-dir has files named by id, and --input has no column of ids; name it `id`"
+        )
     pictures = PictureFolder.open(folder)
     ids = (film.kept[films.id] for film in films.films((), (films.id,)))
     found = sum(pictures.of_film(identifier, films.id) is not None for identifier in ids)

@@ -29,7 +29,8 @@ def check_posters(location: Location, measured: Measured, run: Path) -> list[str
     has_model = (location.folder / "poster").exists()
     if has_model != ("posters" in measured.metrics):
         return [
-            "there is a poster model, but metrics.json has no scores of it"
+            "there is a poster model, but metrics.json has no scores of it; judge it on data that "
+            "has posters"
             if has_model
             else "metrics.json has scores of a poster model, and the folder poster/ is missing"
         ]

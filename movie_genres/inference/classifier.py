@@ -173,7 +173,7 @@ class GenreClassifier:
         self,
         films: Sequence[str | Mapping[str, Any]],
         titles: Sequence[str | None] | None = None,
-        images: Sequence[bytes | Path | None] | None = None,
+        images: Sequence[bytes | str | Path | None] | None = None,
         *,
         on_batch: Callable[[int], object] = lambda n_films: None,
     ) -> list[Prediction]:
@@ -186,7 +186,7 @@ class GenreClassifier:
             films: Plots, or mappings with the plot (`plot`, `overview`, ...) and the other fields
                 that the model was trained on (`self.fields.names`); lists are joined.
             titles: Titles of the plots, one each.
-            images: Posters, one each, as files or their content; None for a film without one,
+            images: Posters, one each, as paths or content of files; None for a film without one,
                 which the text decides. The model must have been trained with posters.
             on_batch: Called with the number of films of each finished batch.
 
@@ -217,7 +217,7 @@ class GenreClassifier:
     def predict_clean(
         self,
         films: Sequence[Mapping[str, str]],
-        images: Sequence[bytes | Path | None] | None = None,
+        images: Sequence[bytes | str | Path | None] | None = None,
         *,
         on_batch: Callable[[int], object] = lambda n_films: None,
     ) -> list[Prediction]:

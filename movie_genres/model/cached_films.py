@@ -51,9 +51,12 @@ class RowsFile:
             OSError: If the disk has no room for it.
         """
         with self.path.open("wb") as file:
-            file.truncate(self.n_bytes)
-            if hasattr(os, "posix_fallocate"):  # elsewhere room is taken when rows are written
+            if hasattr(os, "posix_fallocate"):
+                # Of the empty file: where a file system (NFS) cannot do it, the C library writes
+                # into each block, and would first read what a longer file has there.
                 os.posix_fallocate(file.fileno(), 0, self.n_bytes)
+            else:  # room is taken when rows are written
+                file.truncate(self.n_bytes)
 
     def write(self, rows: Iterable[int], values: Iterable[np.ndarray]) -> None:
         """Write rows, each of shape (length, width).

@@ -109,6 +109,7 @@ def load_encoder(
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
             problem_type="multi_label_classification",
+            use_cache=False,  # as the Trainer has it, also where a resumed run trains no more
         )
         for name, value in config.to_dict().items():
             if "dropout" in name and isinstance(value, float):

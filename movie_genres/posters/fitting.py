@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -12,14 +13,14 @@ from transformers import PretrainedConfig
 
 from movie_genres.decisions.calibration import validation_folds
 from movie_genres.decisions.policies import choose_policy, tune_policies
-from movie_genres.decisions.stored import publish_decisions, stored_thresholds
+from movie_genres.decisions.stored import by_name, publish_decisions, stored_thresholds
 from movie_genres.decisions.thresholds import OBJECTIVES
 from movie_genres.decisions.tuning import ThresholdSets, tune
 from movie_genres.errors import InputError
 from movie_genres.files import write_json
 from movie_genres.model.head import set_head
 from movie_genres.model.probe import fit_probe
-from movie_genres.posters.fusion import KEY, Fusion
+from movie_genres.posters.fusion import KEY, TEXT_ALONE, Fusion
 from movie_genres.posters.model import FOLDER, PosterModel
 from movie_genres.posters.prepared import posters_of, rows_with_poster
 from movie_genres.preparation.loading import Prepared
@@ -48,7 +49,7 @@ def check_posters(prepared: Prepared, splits: Sequence[str]) -> None:
         found = ", ".join(f"{split} {count}" for split, count in counts.items())
         raise InputError(
             f"too few films have a poster ({found}; each split needs {MIN_POSTERS}): prepare the "
-            "data with --image-dir, or leave out --image-model"
+            "data with --image-dir"
         )
 
 
@@ -75,6 +76,7 @@ def fit_poster_model(
     # For the card; a path says something about this machine alone.
     folder = Path(image_model)
     poster.model.config.image_encoder = folder.resolve().name if folder.exists() else image_model
+    poster.model.config.n_posters = len(rows)
     return poster
 
 
@@ -114,8 +116,9 @@ def tune_posters(
     poster.save(model_folder / FOLDER)
     text, after = text_logits([texts[row] for row in rows]), tuned.calibration.map.logits(before)
     fusion = Fusion.fit(y, text, after)
-    sets = _tune_fused(fusion, y, text, after, objective, never_empty=never_empty, seed=seed)
-    stored = {KEY: fusion.to_json(labels) | stored_thresholds(sets, labels)}
+    sets, alone = _tune_fused(fusion, y, text, after, objective, never_empty=never_empty, seed=seed)
+    about = {"n_posters": len(rows), TEXT_ALONE: by_name(labels, alone)}
+    stored = {KEY: fusion.to_json(labels) | stored_thresholds(sets, labels) | about}
     config.update(stored)
     path = model_folder / "config.json"
     write_json(path, dict(sorted((json.loads(path.read_text("utf-8")) | stored).items())))
@@ -130,16 +133,24 @@ def _tune_fused(
     *,
     never_empty: bool,
     seed: int,
-) -> ThresholdSets:
-    """Policy and thresholds of fused logits, as `tune` chooses those of a model's."""
-    folds = []
-    for fit_rows, held_out in validation_folds(len(y), seed):
-        fitted = Fusion.fit(y[fit_rows], text[fit_rows], poster[fit_rows])
-        folds.append((fit_rows, held_out, expit(fitted.logits(text, poster))))
-    y_prob, found = expit(fusion.logits(text, poster)), {}
-    for name in dict.fromkeys((objective, *OBJECTIVES)):
+) -> tuple[ThresholdSets, np.ndarray]:
+    """Policy and thresholds of fused logits, as `tune` chooses those of a model's.
+
+    Returns:
+        Them, and the thresholds of the text alone, chosen likewise on the same films.
+    """
+    folds, y_text = list(validation_folds(len(y), seed)), expit(text.astype(np.float64))
+    fused = [
+        (rows, held_out, expit(Fusion.fit(y[rows], text[rows], poster[rows]).logits(text, poster)))
+        for rows, held_out in folds
+    ]
+    y_prob = expit(fusion.logits(text, poster))
+
+    def choose(name: str, folds: Sequence[Any], y_prob: np.ndarray) -> tuple[str, np.ndarray]:
         policy = choose_policy(y, folds, name, never_empty=never_empty, seed=seed).policy
-        found[name] = policy, tune_policies(y, y_prob, name)
+        return policy, tune_policies(y, y_prob, name)[policy]
+
+    found = {name: choose(name, fused, y_prob) for name in dict.fromkeys((objective, *OBJECTIVES))}
     policy, thresholds = found.pop(objective)
-    others = {name: (policy, by_policy[policy]) for name, (policy, by_policy) in found.items()}
-    return ThresholdSets(objective, policy, thresholds, never_empty, others)
+    _, alone = choose(objective, [(*fold, y_text) for fold in folds], y_text)
+    return ThresholdSets(objective, policy, {policy: thresholds}, never_empty, found), alone

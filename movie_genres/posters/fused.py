@@ -68,7 +68,7 @@ class FusedPosters:
         return expit(logits.astype(np.float64)), expit(self.fusion.logits(text_logits, logits))
 
     def read(
-        self, text_logits: np.ndarray, images: Sequence[bytes | Path | None]
+        self, text_logits: np.ndarray, images: Sequence[bytes | str | Path | None]
     ) -> tuple[np.ndarray, np.ndarray]:
         """The films that have a picture, and their fused probabilities.
 

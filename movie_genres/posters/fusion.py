@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KEY = "poster_fusion"
 """In config.json."""
+TEXT_ALONE = "text_alone"
+"""In it: thresholds of the text on films with a poster, by which the poster is compared with it."""
 PREDICTIONS = "poster_predictions.parquet"
 """In the folder of a run: what publish.py compares with."""
 _PARTS = ("text", "poster", "shift")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from movie_genres.decisions.scores import compute_scores
 from movie_genres.decisions.stored import Decisions
 from movie_genres.posters.fitting import TextLogits
 from movie_genres.posters.fused import FusedPosters
-from movie_genres.posters.fusion import PREDICTIONS
-from movie_genres.posters.prepared import posters_of, rows_with_poster
+from movie_genres.posters.fusion import KEY, PREDICTIONS, TEXT_ALONE
+from movie_genres.posters.prepared import posters_of
 from movie_genres.preparation.loading import Prepared
 
 
@@ -44,9 +45,12 @@ def judge_posters(
     fused = FusedPosters.load(model_folder, config)
     text = text_logits([texts[row] for row in rows])
     poster, both = fused.probabilities(text, pictures)
+    stored, about = getattr(config, KEY), fused.poster.model.config
+    # With thresholds of its own for all films, it would differ by more than the poster.
+    alone = np.array([stored[TEXT_ALONE][label] for label in prepared.labels])
     deciding = {
-        "text": (Decisions.of_config(config, model_folder), expit(text.astype(np.float64))),
-        "poster": (Decisions.of_config(fused.poster.model.config, model_folder), poster),
+        "text": (replace(fused.decisions, thresholds=alone), expit(text.astype(np.float64))),
+        "poster": (Decisions.of_config(about, model_folder), poster),
         "both": (fused.decisions, both),
     }
     found = {way: (rule.decide(y_prob), y_prob) for way, (rule, y_prob) in deciding.items()}
@@ -55,8 +59,9 @@ def judge_posters(
     columns["y_pred"] = list(found["both"][0])
     pd.DataFrame(columns).to_parquet(folder / PREDICTIONS, index=False)
     return {
-        "image_encoder": fused.poster.model.config.image_encoder,
-        "films": {split: len(rows_with_poster(prepared, split)) for split in prepared.splits},
+        "image_encoder": about.image_encoder,
+        # Fitted on the first two, which need not be of this data.
+        "films": {"train": about.n_posters, "validation": stored["n_posters"], "test": len(rows)},
         "scores": {way: compute_scores(y, *predicted) for way, predicted in found.items()},
         "intervals": {
             way: {k: list(v) for k, v in score_intervals(y, *predicted).headline.items()}

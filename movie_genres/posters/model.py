@@ -71,6 +71,7 @@ class PosterModel:
                     name, dtype=torch.float32, **options
                 )
         except (*LOADING_ERRORS, ImportError) as error:
+            name = name if labels else f"{name}/{FOLDER}"
             raise InputError(
                 f"{flag} {name!r} cannot be loaded as an image model: {one_line(error)}"
             ) from None

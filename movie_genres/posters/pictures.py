@@ -43,14 +43,17 @@ class PictureFolder:
         """List the pictures, by `id_key` of their names; of several for one id the first by name.
 
         Raises:
-            InputError: If there is no such folder.
+            InputError: If there is no such folder, or it cannot be read.
         """
-        if not path.is_dir():
+        try:
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+            by_id = {id_key(file.stem): file for file in reversed(files) if file.is_file()}
+        except OSError as error:
             raise InputError(
-                f"--image-dir {path} is no folder; name the one that holds the posters"
-            )
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
-        return cls(path, {id_key(file.stem): file for file in reversed(files) if file.is_file()})
+                f"--image-dir {path} cannot be read ({error.strerror}); name the folder that holds "
+                "the posters"
+            ) from None
+        return cls(path, by_id)
 
     def of_film(self, identifier: str, id_column: str | None) -> Path | None:
         """The picture of a film, if there is one.
@@ -82,7 +85,7 @@ class PictureFolder:
         return sha256(repr(about).encode()).hexdigest()
 
 
-def clean_picture(picture: bytes | Path) -> bytes:
+def clean_picture(picture: bytes | str | Path) -> bytes:
     """The picture as JPEG: upright, RGB, at most `HEIGHT` high, the first frame of several.
 
     A JPEG that is so already is left as it is, byte by byte.
@@ -91,8 +94,8 @@ def clean_picture(picture: bytes | Path) -> bytes:
         UnusableError: If it is missing or damaged, tiny, or larger than Pillow decodes.
     """
     try:
-        if isinstance(picture, Path):
-            with picture.open("rb") as file:
+        if isinstance(picture, str | Path):
+            with Path(picture).open("rb") as file:
                 picture = file.read(_MOST_BYTES)  # a larger one ends too early, and is damaged
         with (
             warnings.catch_warnings(action="ignore"),
@@ -106,7 +109,7 @@ def clean_picture(picture: bytes | Path) -> bytes:
 
 
 def _as_jpeg(image: Image.Image, content: bytes) -> bytes:
-    if min(image.size) * min(1, HEIGHT / image.height) < _TINY:
+    if min(image.size) * min(1, _WIDTH / image.width, HEIGHT / image.height) < _TINY:
         raise UnusableError(TINY)
     is_ready = image.format == "JPEG" and image.mode == "RGB" and not image.getexif()
     is_ready = is_ready and image.width <= _WIDTH and image.height <= HEIGHT

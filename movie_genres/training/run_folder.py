@@ -40,8 +40,8 @@ _RECORD = "args.json"
 _LOCK = "lock"
 _HEAD = "head.safetensors"
 _OUTPUTS = (
-    "README.md", "mistakes.md", "predictions.parquet", "model", "figures", "evaluations",
-    "logs", "checkpoints",
+    "README.md", "mistakes.md", "predictions.parquet", "poster_predictions.parquet", "model",
+    "figures", "evaluations", "logs", "checkpoints",
 )  # fmt: skip
 
 # Arguments that change what is printed, how fast, or in how much memory, not the result.
@@ -285,15 +285,17 @@ def run_record(
 ) -> dict[str, Any]:
     """Every argument of the run, and what else its result depends on: the content of args.json."""
     training = {k: v for k, v in args.to_dict().items() if not k.endswith("_token")}
-    ours = asdict(project)
-    if not project.image_model:  # the record of a run without posters does not name them
+    ours, encoders = asdict(project), {"encoder": encoder.fingerprint()}
+    if project.image_model:
+        encoders["image_encoder"] = EncoderName(project.image_model, None, None).fingerprint()
+    else:  # the record of a run without posters does not name them
         del ours["image_model"]
     return {
         "format": FORMAT,
         "project": ours,
         "training": json.loads(json.dumps(training, default=str)),
         "dataset": {"fingerprint": prepared.fingerprint, "labels": prepared.labels},
-        "encoder": encoder.fingerprint(),
+        **encoders,
         "processes": args.world_size,
         "versions": {name: version(name) for name in (*_COMPUTING, *_OTHERS)},
     }
@@ -317,8 +319,9 @@ def _differences(
         found.append("genres (another label list)")
     elif old["dataset"]["fingerprint"] != new["dataset"]["fingerprint"]:
         found.append("data (the prepared dataset has changed)")
-    if old["encoder"] != new["encoder"]:
-        found.append("weights (the encoder's files have changed)")
+    for name in ("encoder", "image_encoder"):
+        if name in old and name in new and old[name] != new[name]:
+            found.append(f"weights (the {name.replace('_', ' ')}'s files have changed)")
     return found
 
 

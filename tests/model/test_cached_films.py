@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -138,3 +139,19 @@ def test_the_room_is_taken_before_anything_is_computed(
     assert cached(tmp_path / "cache") is None
     assert not (tmp_path / "cache").exists()
     assert "Disk quota exceeded: they are computed at every step" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system has no such call")
+def test_room_is_taken_where_the_c_library_must_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_on_nfs(file: int, start: int, count: int) -> None:
+        """What glibc does: it reads a byte of each block that the file has, and writes it."""
+        for offset in range(start, count, 64):
+            if offset < os.fstat(file).st_size:
+                os.pread(file, 1, offset)
+            os.pwrite(file, b"\0", offset)
+        os.pwrite(file, b"\0", count - 1)
+
+    monkeypatch.setattr(cached_films.os, "posix_fallocate", as_on_nfs)
+    assert cached(tmp_path / "cache", required=True) is not None

@@ -22,11 +22,14 @@ import evaluate_model
 import finetune
 import predict
 import publish
-from movie_genres import GenreClassifier, InputError
+from movie_genres import GenreClassifier, InputError, load_prepared
+from movie_genres.decisions.scores import compute_scores
 from movie_genres.evaluation.card import render_card
 from movie_genres.files import file_sha256
 from movie_genres.hub.publication import stage_run
 from movie_genres.hub.subprocess_check import predict_posters_by_name
+from movie_genres.posters.fusion import Fusion
+from movie_genres.training.run_folder import RunFolder
 
 NAME = "tester/movie-genres"
 POSTER_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
@@ -108,6 +111,10 @@ def by_label(scores: list[dict[str, float]]) -> dict[str, float]:
     return {str(score["label"]): score["score"] for score in scores}
 
 
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def measured(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of the test split that have a poster: predictions of the text, and with posters."""
     rows = pd.read_parquet(run / "poster_predictions.parquet")
@@ -149,6 +156,47 @@ def test_posters_that_show_the_genres_help(
     assert (poster_run / "README.md").read_text() == render_card(metrics)
 
 
+def test_the_text_alone_is_judged_at_thresholds_tuned_as_those_of_both(poster_run: Path) -> None:
+    metrics, text = read_json(poster_run / "metrics.json"), measured(poster_run)[0]
+    fusion = read_json(poster_run / "model/config.json")["poster_fusion"]
+    thresholds = [fusion["text_alone"][label] for label in metrics["per_genre"]]
+    y_true, y_prob = (np.stack(text[name].tolist()) for name in ("y_true", "probabilities"))
+    scores = compute_scores(y_true, (y_prob >= thresholds).astype(np.int8), y_prob)
+    assert metrics["posters"]["scores"]["text"] == pytest.approx(scores, abs=1e-6)
+
+
+def test_a_run_that_is_stopped_while_posters_are_fitted_ends_as_one_that_is_not(
+    poster_run: Path,
+    poster_arguments: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "tiny"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Fusion, "fit", stop)
+        finetune.main(poster_arguments(run))
+    with pytest.raises(InputError, match=r"metrics.json is missing"):
+        stage_run(run, NAME, tmp_path / "staged")
+    assert finetune.main(poster_arguments(run)) == 0
+    for name in ("poster/config.json", "poster/model.safetensors", "model.safetensors"):
+        assert file_sha256(run / "model" / name) == file_sha256(poster_run / "model" / name)
+    configs = [read_json(folder / "model/config.json") for folder in (run, poster_run)]
+    for config in configs:
+        del config["provenance"]["training"]["time"]
+    assert configs[0] == configs[1]
+
+
+def test_nothing_of_the_posters_is_left_when_a_run_starts_afresh(
+    poster_run: Path, tmp_path: Path
+) -> None:
+    run = RunFolder(Path(shutil.copytree(poster_run, tmp_path / "run")))
+    run.start(read_json(run.path / "args.json"), overwrite=True)
+    assert {path.name for path in run.path.iterdir()} <= {"args.json", "checkpoints", "lock"}
+
+
 def test_the_poster_model_is_a_plain_image_classifier(poster_run: Path) -> None:
     _, rows = measured(poster_run)
     assert 'pipeline("image-classification", top_k=3)' in (poster_run / "README.md").read_text()
@@ -159,7 +207,9 @@ def test_the_poster_model_is_a_plain_image_classifier(poster_run: Path) -> None:
         assert np.allclose([scores[label] for label in labels], row.poster, atol=1e-5)
 
 
-def test_the_classifier_decides_films_without_a_poster_as_before(poster_run: Path) -> None:
+def test_the_classifier_decides_films_without_a_poster_as_before(
+    poster_run: Path, tmp_path: Path
+) -> None:
     text, rows = measured(poster_run)
     classifier = GenreClassifier.from_pretrained(str(poster_run))
     films = [{"plot": t.split(". ", 1)[1], "title": t.split(". ", 1)[0]} for t in text["text"][:4]]
@@ -171,6 +221,9 @@ def test_the_classifier_decides_films_without_a_poster_as_before(poster_run: Pat
         assert np.allclose(
             list(found[number].probabilities.values()), rows["both"].iloc[number], atol=1e-6
         )
+    (tmp_path / "0.jpg").write_bytes(images[0])
+    for path in (tmp_path / "0.jpg", str(tmp_path / "0.jpg")):
+        assert classifier(films[:1], None, [path]) == classifier(films[:1], None, images[:1])
     with pytest.raises(InputError, match="the image of film 1 cannot be used: damaged"):
         classifier(films[:1], None, [b"no picture"])
     with pytest.raises(InputError, match="1 images for 2 films"):
@@ -205,6 +258,44 @@ def test_a_model_is_judged_and_tuned_again_with_its_posters(
     assert "poster_fusion" not in (tmp_path / "text/model/config.json").read_text()
 
 
+def test_a_report_on_other_data_says_what_the_posters_were_fitted_on(
+    poster_run: Path, poster_dir: Path, with_posters: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "posters").mkdir()
+    for identifier in load_prepared(with_posters).splits["test"]["id"]:
+        if (path := poster_dir / f"{identifier}.png").exists():
+            shutil.copy(path, tmp_path / "posters")
+    source, flags = with_posters.parent / "films.csv", ["--image-dir", str(tmp_path / "posters")]
+    assert prepare(source, tmp_path / "data", *flags) == 0
+    arguments = ["--model", str(poster_run), "--dataset-dir", str(tmp_path / "data")]
+    assert evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "again")]) == 0
+    found, first = (read_json(run / "metrics.json") for run in (tmp_path / "again", poster_run))
+    assert found["posters"]["films"] == first["posters"]["films"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "model/poster' cannot be loaded as an image model"),
+        (lambda poster: edit_text(poster / "config.json", "n_posters", "n"), "an earlier version"),
+    ],
+    ids=["missing", "of an earlier version"],
+)
+def test_a_model_without_a_whole_poster_model_is_refused_before_the_judging(
+    poster_run: Path,
+    with_posters: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], object],
+    message: str,
+) -> None:
+    shutil.copytree(poster_run / "model", tmp_path / "model")
+    damage(tmp_path / "model/poster")
+    arguments = ["--model", str(tmp_path / "model"), "--dataset-dir", str(with_posters)]
+    with pytest.raises(InputError, match=message):
+        evaluate_model.main([*arguments, "--output-dir", str(tmp_path / "new"), "--retune"])
+    assert not (tmp_path / "new").exists()
+
+
 def test_films_in_a_file_are_decided_with_their_posters(
     poster_run: Path, poster_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,8 +310,12 @@ def test_films_in_a_file_are_decided_with_their_posters(
     assert [row for row, is_same in enumerate(same) if is_same] == [0, 10]
     assert "18 of 20 films have a file" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
+    flags = ["--overwrite", "--image-dir", str(tmp_path / "empty")]
     with pytest.raises(InputError, match="is named by an id in 'id'"):
-        predict.main([*arguments, "--overwrite", "--image-dir", str(tmp_path / "empty")])
+        predict.main([*arguments, *flags])
+    write_csv(films, [{"overview": film["overview"]} for film in made_up_films(20)])
+    with pytest.raises(InputError, match="--input has no column of ids; name it `id`"):
+        predict.main([*arguments, *flags])
 
 
 def test_what_reads_no_posters_is_refused_before_the_training(
@@ -247,6 +342,21 @@ def test_a_run_with_posters_is_no_run_without(
 ) -> None:
     with pytest.raises(InputError, match="run of other --image-model"):
         finetune.main(poster_arguments(poster_run, posters=False))
+
+
+def test_a_run_is_not_that_of_another_image_encoder_in_the_same_folder(
+    poster_run: Path,
+    image_encoder: Path,
+    poster_arguments: Callable[..., list[str]],
+) -> None:
+    other = read_json(image_encoder / "config.json") | {"layer_norm_eps": 1e-6}
+    before = (image_encoder / "config.json").read_text()
+    try:
+        (image_encoder / "config.json").write_text(json.dumps(other))
+        with pytest.raises(InputError, match="the image encoder's files have changed"):
+            finetune.main(poster_arguments(poster_run))
+    finally:
+        (image_encoder / "config.json").write_text(before)
 
 
 def test_what_is_published_reads_posters_as_it_was_measured(
@@ -309,6 +419,10 @@ def test_a_poster_part_that_is_not_what_was_measured_is_refused(
     damage(run)
     with pytest.raises(InputError, match=message):
         stage_run(run, NAME, tmp_path / "damaged").check()
+
+
+def edit_text(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def edit_config(model: Path, key: str, value: float) -> None:

@@ -90,7 +90,7 @@ def test_what_is_damaged_is_said_to_be(content: bytes) -> None:
         clean_picture(content)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (31, 400), (60, 9000)])
+@pytest.mark.parametrize("size", [(1, 1), (31, 400), (60, 9000), (9000, 60)])
 def test_what_shows_nothing_is_tiny(size: tuple[int, int]) -> None:
     with pytest.raises(UnusableError, match=TINY):
         clean_picture(encoded(Image.new("RGB", size), "PNG"))
@@ -113,5 +113,6 @@ def test_files_are_found_by_the_number_of_their_film(tmp_path: Path) -> None:
     assert found("114709") is None and found("5") is None and found("") is None
     assert found("../862") is None
     assert found("862", None) is None  # the number of a row is no id
-    with pytest.raises(InputError, match="is no folder"):
-        PictureFolder.open(tmp_path / "absent")
+    for path in (tmp_path / "absent", tmp_path / "9.jpg"):
+        with pytest.raises(InputError, match=r"cannot be read \(N.*name the folder"):
+            PictureFolder.open(path)
