@@ -131,17 +131,17 @@ def verdict(differences: Mapping[str, Mapping[str, Any]]) -> str:
     """In words, whether the model is better than TF-IDF with logistic regression.
 
     Args:
-        differences: As in metrics.json. An interval that holds 0 is level.
+        differences: As in metrics.json. An interval that holds 0 is within chance.
     """
     if "tfidf_logreg" not in differences:
         return ""
-    found: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    found: dict[str, list[str]] = {"ahead of": [], "within chance (95 %) of": [], "behind": []}
     for score, name in (
         ("f1_micro", "F1 micro"), ("f1_macro", "F1 macro"), ("average_precision_macro", "mAP")
     ):  # fmt: skip
         row = differences["tfidf_logreg"][score]
         low, high = row["interval"]
-        side = "ahead of" if low > 0 else "behind" if high < 0 else "level with"
+        side = "ahead of" if low > 0 else "behind" if high < 0 else "within chance (95 %) of"
         found[side].append(f"{name} ({row['difference']:+.3f})")
     parts = [f"{side} TF-IDF in {_listed(names)}" for side, names in found.items() if names]
     return f"{'; '.join(parts)}."

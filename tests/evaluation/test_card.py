@@ -227,8 +227,8 @@ def test_the_card_says_in_words_whether_the_model_is_better_than_tf_idf() -> Non
     level, ahead, behind = row(0.01, -0.01, 0.03), row(0.05, 0.02, 0.08), row(-0.04, -0.06, -0.01)
     found = {"f1_micro": level, "f1_macro": ahead, "average_precision_macro": level}
     assert verdict({"tfidf_logreg": found}) == (
-        "ahead of TF-IDF in F1 macro (+0.050); level with TF-IDF in F1 micro (+0.010) and mAP "
-        "(+0.010)."
+        "ahead of TF-IDF in F1 macro (+0.050); within chance (95 %) of TF-IDF in F1 micro (+0.010) "
+        "and mAP (+0.010)."
     )
     all_behind = dict.fromkeys(found, behind)
     assert verdict({"tfidf_logreg": all_behind}).startswith("behind TF-IDF in F1 micro (-0.040)")
