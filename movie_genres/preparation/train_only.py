@@ -33,7 +33,7 @@ RETELLS_HELD_OUT = "has much of the plot of a film of validation or test"
 OTHER_GENRES = "none of the genres of --source"
 RUNS_IN_COMMON = 4
 """Runs of three words of a held-out film, from which on a further film is compared with it."""
-COMMON_RUN = 3
+FILMS_OF_RUN = 3
 """Held-out films up to which a run of three words tells them apart ("in order to" does not)."""
 _SET_ASIDE = "of --train-source"
 _TRAIN = SPLITS.index("train")
@@ -135,7 +135,7 @@ def _retelling(films: Films, rows: np.ndarray, held_out: np.ndarray) -> np.ndarr
     for film, plot in zip(held_out.tolist(), films.cells(held_out, "plot"), strict=True):
         for run in set(word_runs(words(plot))):
             having[run].append(film)
-    telling = {run: found for run, found in having.items() if len(found) <= COMMON_RUN}
+    telling = {run: found for run, found in having.items() if len(found) <= FILMS_OF_RUN}
     pairs = []
     for row, plot in zip(rows.tolist(), films.cells(rows, "plot"), strict=True):
         runs = telling.keys() & word_runs(words(plot))

@@ -94,8 +94,8 @@ class Scorer:
             found[name] = self.predict(model)
         scores = {name: self.score(predicted) for name, predicted in found.items()}
         kept = (max if self.greater_is_better else min)(scores, key=lambda name: scores[name])
-        error = self._standard_error(found[kept], found[AVERAGE])
-        if abs(scores[kept] - scores[AVERAGE]) <= error:
+        ahead = abs(scores[kept] - scores[AVERAGE])
+        if kept != AVERAGE and ahead <= self._standard_error(found[kept], found[AVERAGE]):
             kept = AVERAGE
         set_trainable_weights(model, candidates[kept])
         return Choice(kept, self.metric, scores)
