@@ -32,7 +32,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from benchmarks.compare_report import Results, Row, draw_learning_curve, render
+from benchmarks.compare_report import Results, Row, draw_learning_curves, learning_curves, render
 from benchmarks.recipes import RECIPES
 from movie_genres.command_line import EXIT_FAILURE, exit_code
 from movie_genres.errors import InputError
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = render(results, command, failed)
         (args.work_dir / "results.md").write_text(report, encoding="utf-8")
         if len(args.films) > 1:
-            figure = draw_learning_curve(results)
+            figure = draw_learning_curves(learning_curves(results))
             figure.savefig(args.work_dir / "learning_curve.png", dpi=150)
             plt.close(figure)
         print(report)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from scipy import stats
 
 from benchmarks.recipes import RECIPES
@@ -164,23 +167,51 @@ def paired_interval(a: Result, b: Result, key: str) -> tuple[float, float]:
     return paired_differences(of_a["y_true"], *predictions)[key].interval
 
 
-def draw_learning_curve(results: Results) -> Figure:
-    """Scores by the number of training films: mean over seeds, lowest and highest shaded."""
-    curves: dict[str, list[list[Result]]] = {}
+@dataclass(frozen=True)
+class Point:
+    """Of a learning curve: trainings on about the same number of films."""
+
+    films: int
+    scores: Sequence[Mapping[str, float]]
+    seconds: Sequence[float | None]
+
+
+def learning_curves(results: Results) -> dict[str, list[Point]]:
+    """By the title of a row."""
+    curves: dict[str, list[Point]] = {}
     for row, by_seed in results.items():
-        curves.setdefault(title(row), []).append(list(by_seed.values()))
+        found = list(by_seed.values())
+        films = round(np.mean([result["films"] for result in found]))
+        scores = [result["scores"] for result in found]
+        point = Point(films, scores, [result["seconds"] for result in found])
+        curves.setdefault(title(row), []).append(point)
+    return curves
+
+
+def draw_learning_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
+    """Scores and seconds by the number of training films: means, lowest and highest shaded."""
+    panels: dict[str, Callable[[Point], Sequence[float | None]]] = {
+        title: partial(lambda key, point: [scores[key] for scores in point.scores], key)
+        for title, key in HEADLINES.items()
+    }
+    panels["seconds of training"] = lambda point: point.seconds
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, len(HEADLINES), figsize=(10.2, 3.2), sharex=True)
-        for axis, (name, key) in zip(axes, HEADLINES.items(), strict=True):
+        figure, axes = plt.subplots(1, len(panels), figsize=(12.6, 3.2), sharex=True)
+        for axis, (name, values_of) in zip(axes, panels.items(), strict=True):
             for label, points in curves.items():
-                films = [np.mean([result["films"] for result in runs]) for runs in points]
-                values = [np.array([result["scores"][key] for result in runs]) for runs in points]
+                values = [np.array(values_of(point), dtype=float) for point in points]
+                films = [point.films for point in points]
                 (line,) = axis.plot(films, [v.mean() for v in values], marker="o", label=label)
                 lowest, highest = [v.min() for v in values], [v.max() for v in values]
                 axis.fill_between(films, lowest, highest, color=line.get_color(), alpha=0.15)
             axis.set(title=name, xscale="log", xlabel="films to train on")
-            axis.set_xticks(films, [f"{count:,.0f}" for count in films])
+            ticks = sorted({point.films for points in curves.values() for point in points})
+            axis.set_xticks(ticks, [f"{count:,}" for count in ticks])
             axis.minorticks_off()
+        axes[-1].set_yscale("log")
+        axes[-1].yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes[-1].yaxis.set_major_formatter("{x:,.0f}")
+        axes[-1].yaxis.set_minor_locator(NullLocator())
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="upper center", ncols=len(names))
         figure.tight_layout(rect=(0, 0, 1, 0.93))

