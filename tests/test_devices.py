@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from movie_genres.evaluation import judge
 from movie_genres.evaluation.judge import TextModel
 from movie_genres.hub.gate import Measured, check_answers
 from movie_genres.inference.classifier import GenreClassifier
-from movie_genres.model.devices import forbid_tf32
+from movie_genres.model.devices import device_name, forbid_tf32
 from movie_genres.training.checkpoints import write_manifest
 
 Arguments = Callable[..., list[str]]
@@ -214,3 +215,11 @@ def test_the_gate_allows_what_comes_from_the_devices_and_no_more(
         measured.metrics["measured_on"] = measured_on
     found = check_answers(answers(measured, difference, devices), measured)
     assert bool(found) != passes, found
+
+
+def test_a_device_has_the_name_that_a_card_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU of {device}")
+    assert device_name(torch.device("cuda", 1)) == "GPU of cuda:1"
+    threads = torch.get_num_threads()
+    assert device_name(torch.device("cpu")) == f"cpu ({platform.machine()}, {threads} threads)"
+    assert device_name(torch.device("mps")) == "mps"

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
 from movie_genres.files import write_json
+from movie_genres.model.devices import device_name
 from movie_genres.training.checkpoints import is_intact, kept_folder
 
 Weights = dict[str, torch.Tensor]
@@ -40,7 +41,7 @@ class SeedRun:
     precision: str = ""
     """float32, bf16 or fp16."""
     device: str = ""
-    """Its type, such as cpu or cuda."""
+    """As the card names it."""
     processes: int = 1
 
     @classmethod
@@ -56,7 +57,7 @@ class SeedRun:
             float(state.epoch or 0),
             state.global_step,
             "bf16" if args.bf16 else "fp16" if args.fp16 else "float32",
-            args.device.type,
+            device_name(args.device),
             args.world_size,
         )
 

@@ -19,6 +19,7 @@ from transformers.integrations import TensorBoardCallback, WandbCallback
 
 from movie_genres.evaluation.plots import plot_confusion_matrices
 from movie_genres.files import write_json
+from movie_genres.model.devices import device_name
 from movie_genres.model.encoder import LoadedEncoder
 from movie_genres.preparation.loading import Prepared, notes_on_genres
 from movie_genres.progress import Pace
@@ -40,7 +41,7 @@ def print_plan(
         f"({n_frozen} layers frozen) on {len(prepared.splits['train']):,} films, "
         f"{len(prepared.labels)} genres, {films_per_step(args)} films a step "
         f"({args.gradient_accumulation_steps} x {args.train_batch_size} in each process), in "
-        f"{project.precision}, {args.world_size} process(es) on {args.device.type}"
+        f"{project.precision}, {args.world_size} process(es) on {device_name(args.device)}"
     )
     for line in notes_on_genres(prepared):
         print(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -90,8 +89,7 @@ def model_metadata(
         f"{project.max_length} at use",
         "seed": str(args.seed),
         "time": f"{train['seconds']:.0f} s (linear probe included) in {train['precision']} on "
-        f"{train['world_size']} × {train['device']} ({platform.machine()}, "
-        f"{torch.get_num_threads()} threads), peak memory "
+        f"{train['world_size']} × {train['device']}, peak memory "
         f"{(train['peak_memory_bytes'] or 0) / 2**30:.1f} GiB",
         "versions": f"transformers {transformers.__version__}, torch {torch.__version__}",
     }
