@@ -13,7 +13,17 @@ import metrics
 import predict
 import prepare_dataset
 import publish
-from benchmarks import compare, fuzz, recipes, scale, soak, use
+from benchmarks import (
+    compare,
+    curve,
+    fuzz,
+    gpu,
+    recipes,
+    scale,
+    soak,
+    stages,
+    use,
+)
 from movie_genres.training.arguments import parse_finetune_args
 from space import app
 
@@ -28,12 +38,20 @@ PARSERS = {
     "metrics.py": metrics.parse_args,
     "publish.py": publish.parse_args,
     "finetune.py": parse_finetune_args,
-    "benchmarks/compare.py": compare.parse_args,
-    "benchmarks/recipes.py": recipes.parse_args,
-    "benchmarks/use.py": use.parse_args,
-    "benchmarks/scale.py": scale.parse_args,
-    "benchmarks/soak.py": soak.parse_args,
-    "benchmarks/fuzz.py": fuzz.parse_args,
+    **{
+        f"benchmarks/{module.__name__.rpartition('.')[2]}.py": module.parse_args
+        for module in (
+            compare,
+            curve,
+            fuzz,
+            gpu,
+            recipes,
+            scale,
+            soak,
+            stages,
+            use,
+        )
+    },
     "space/app.py": app.parse_args,
 }
 COMMAND = re.compile(
