@@ -13,17 +13,7 @@ import metrics
 import predict
 import prepare_dataset
 import publish
-from benchmarks import (
-    compare,
-    curve,
-    fuzz,
-    gpu,
-    recipes,
-    scale,
-    soak,
-    stages,
-    use,
-)
+from benchmarks import compare, curve, fuzz, gpu, recipes, scale, soak, stages, use
 from movie_genres.training.arguments import parse_finetune_args
 from space import app
 
@@ -40,17 +30,7 @@ PARSERS = {
     "finetune.py": parse_finetune_args,
     **{
         f"benchmarks/{module.__name__.rpartition('.')[2]}.py": module.parse_args
-        for module in (
-            compare,
-            curve,
-            fuzz,
-            gpu,
-            recipes,
-            scale,
-            soak,
-            stages,
-            use,
-        )
+        for module in (compare, curve, fuzz, gpu, recipes, scale, soak, stages, use)
     },
     "space/app.py": app.parse_args,
 }
