@@ -195,6 +195,10 @@ def draw_learning_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
         for title, key in HEADLINES.items()
     }
     panels["seconds of training"] = lambda point: point.seconds
+    ticks: list[int] = []
+    for count in sorted({point.films for points in curves.values() for point in points}):
+        if not ticks or count > 1.1 * ticks[-1]:  # or the numbers would overlap
+            ticks.append(count)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(panels), figsize=(12.6, 3.2), sharex=True)
         for axis, (name, values_of) in zip(axes, panels.items(), strict=True):
@@ -205,7 +209,6 @@ def draw_learning_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
                 lowest, highest = [v.min() for v in values], [v.max() for v in values]
                 axis.fill_between(films, lowest, highest, color=line.get_color(), alpha=0.15)
             axis.set(title=name, xscale="log", xlabel="films to train on")
-            ticks = sorted({point.films for points in curves.values() for point in points})
             axis.set_xticks(ticks, [f"{count:,}" for count in ticks])
             axis.minorticks_off()
         axes[-1].set_yscale("log")

@@ -55,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/gpu"), help="is emptied")
     parser.add_argument("--films", type=int, default=300, help="of the whole run")
-    parser.add_argument("--encoder", default="default", help="of the whole run")
+    parser.add_argument("--encoder", default="default", help="of the whole run, as in finetune.py")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seconds", type=float, default=2.0, help="of each timed measurement")

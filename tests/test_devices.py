@@ -220,6 +220,7 @@ def test_the_gate_allows_what_comes_from_the_devices_and_no_more(
 def test_a_device_has_the_name_that_a_card_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU of {device}")
     assert device_name(torch.device("cuda", 1)) == "GPU of cuda:1"
-    threads = torch.get_num_threads()
-    assert device_name(torch.device("cpu")) == f"cpu ({platform.machine()}, {threads} threads)"
+    for threads, words in ((1, "1 thread"), (4, "4 threads")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=threads: count)
+        assert device_name(torch.device("cpu")) == f"cpu ({platform.machine()}, {words})"
     assert device_name(torch.device("mps")) == "mps"
