@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,41 +168,36 @@ def paired_interval(a: Result, b: Result, key: str) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Point:
-    """Of a learning curve: trainings on about the same number of films."""
+    """Of a learning curve."""
 
     films: int
-    scores: Sequence[Mapping[str, float]]
-    seconds: Sequence[float | None]
+    """To train on."""
+    runs: Sequence[Mapping[str, float | None]]
+    """The scores of each run by name, and its "seconds" of training, None if unknown."""
 
 
 def learning_curves(results: Results) -> dict[str, list[Point]]:
     """By the title of a row."""
     curves: dict[str, list[Point]] = {}
     for row, by_seed in results.items():
-        found = list(by_seed.values())
-        films = round(np.mean([result["films"] for result in found]))
-        scores = [result["scores"] for result in found]
-        point = Point(films, scores, [result["seconds"] for result in found])
-        curves.setdefault(title(row), []).append(point)
+        films = round(np.mean([result["films"] for result in by_seed.values()]))
+        runs = [result["scores"] | {"seconds": result["seconds"]} for result in by_seed.values()]
+        curves.setdefault(title(row), []).append(Point(films, runs))
     return curves
 
 
 def draw_learning_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
     """Scores and seconds by the number of training films: means, lowest and highest shaded."""
-    panels: dict[str, Callable[[Point], Sequence[float | None]]] = {
-        title: partial(lambda key, point: [scores[key] for scores in point.scores], key)
-        for title, key in HEADLINES.items()
-    }
-    panels["seconds of training"] = lambda point: point.seconds
+    panels = HEADLINES | {"seconds of training": "seconds"}
     ticks: list[int] = []
     for count in sorted({point.films for points in curves.values() for point in points}):
         if not ticks or count > 1.1 * ticks[-1]:  # or the numbers would overlap
             ticks.append(count)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(panels), figsize=(12.6, 3.2), sharex=True)
-        for axis, (name, values_of) in zip(axes, panels.items(), strict=True):
+        for axis, (name, key) in zip(axes, panels.items(), strict=True):
             for label, points in curves.items():
-                values = [np.array(values_of(point), dtype=float) for point in points]
+                values = [np.array([run[key] for run in p.runs], dtype=float) for p in points]
                 films = [point.films for point in points]
                 (line,) = axis.plot(films, [v.mean() for v in values], marker="o", label=label)
                 lowest, highest = [v.min() for v in values], [v.max() for v in values]

@@ -29,7 +29,7 @@ TFIDF = "TF-IDF, tuned"
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Learning curves of finished runs.")
-    parser.add_argument("--output", type=Path, required=True, help="picture")
+    parser.add_argument("--output", type=Path, required=True, help="picture; replaced if it exists")
     parser.add_argument(
         "--curve", action="append", nargs="+", required=True, metavar=("LABEL", "FILMS=RUN"),
         dest="curves",
@@ -39,21 +39,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    curves: dict[str, list[Point]] = {}
-    of_tfidf: list[Point] = []
-    tested: list[pd.DataFrame] = []
-    for label, *runs in args.curves:
-        if not runs:
-            raise InputError(f"--curve {label!r} has no FILMS=RUN")
-        for films, folders in by_films(label, runs).items():
-            found = [read_run(folder, tested) for folder in folders]
-            scores = [metrics["test"][metrics["chosen_policy"]] for metrics in found]
-            seconds = [metrics["train"]["seconds"] for metrics in found]
-            curves.setdefault(label, []).append(Point(films, scores, seconds))
-            if label == args.curves[0][0]:
+    labels = [TFIDF, *(label for label, *_ in args.curves)]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"two curves have the same label: {', '.join(map(repr, labels))}")
+    runs = {label: by_films(label, words) for label, *words in args.curves}
+    first_label, first_folders = next(iter(runs.items()))
+    first = next(iter(first_folders.values()))[0]
+    curves: dict[str, list[Point]] = {label: [] for label in [*runs, TFIDF]}
+    for label, points in runs.items():
+        for films, folders in points.items():
+            found = [read_run(folder, first) for folder in folders]
+            curves[label].append(Point(films, [scores_of(metrics) for metrics in found]))
+            if label == first_label:
                 tfidf = [metrics["baselines"]["tfidf_logreg"] for metrics in found]
-                of_tfidf.append(Point(films, tfidf, [None] * len(found)))
-    curves[TFIDF] = of_tfidf
+                curves[TFIDF].append(Point(films, [scores | {"seconds": None} for scores in tfidf]))
     figure = draw_learning_curves(curves)
     figure.savefig(args.output, dpi=150)
     plt.close(figure)
@@ -65,8 +64,10 @@ def by_films(label: str, runs: Sequence[str]) -> dict[int, list[Path]]:
     """Folders of runs by the number of films, fewest first; several are runs of other seeds.
 
     Raises:
-        InputError: If one is not FILMS=FOLDER of a finished run.
+        InputError: If there is none, or one is not FILMS=FOLDER of a finished run.
     """
+    if not runs:
+        raise InputError(f"--curve {label!r} has no FILMS=RUN")
     found: dict[int, list[Path]] = {}
     for run in runs:
         films, _, name = run.partition("=")
@@ -78,35 +79,36 @@ def by_films(label: str, runs: Sequence[str]) -> dict[int, list[Path]]:
     return dict(sorted(found.items()))
 
 
-def read_run(folder: Path, tested: list[pd.DataFrame]) -> dict[str, Any]:
+def read_run(folder: Path, first: Path) -> dict[str, Any]:
     """The metrics of a run.
 
-    Args:
-        folder: Of the run.
-        tested: The test films and labels of the runs before it, to which it adds its own.
-
     Raises:
-        InputError: If it was judged by other films or genres.
+        InputError: If it was judged by other films or genres than the run in `first`.
     """
-    tested.append(pd.read_parquet(folder / "predictions.parquet", columns=["id", "y_true"]))
-    if any(
-        list(map(str, tested[0][column])) != list(map(str, tested[-1][column]))
-        for column in tested[0]
-    ):
+    tested, expected = (
+        pd.read_parquet(run / "predictions.parquet", columns=["id", "y_true"]).astype(str)
+        for run in (folder, first)
+    )
+    if not tested.equals(expected):
         raise InputError(f"{folder} was not judged by the test films and genres of the first run")
     metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return metrics
+
+
+def scores_of(metrics: dict[str, Any]) -> dict[str, float | None]:
+    scores: dict[str, float | None] = metrics["test"][metrics["chosen_policy"]]
+    return scores | {"seconds": metrics["train"]["seconds"]}
 
 
 def table(curves: dict[str, list[Point]]) -> str:
     """Means over the runs of a point."""
     lines = ["| | films to train on | " + " | ".join(HEADLINES) + " | seconds |"]
     lines.append("|---|---:" + "|---:" * len(HEADLINES) + "|---:|")
+    decimals = dict.fromkeys(HEADLINES.values(), 3) | {"seconds": 0}
     for label, points in curves.items():
         for point in points:
-            scores = [spread([s[key] for s in point.scores], 3) for key in HEADLINES.values()]
-            cells = [label, f"{point.films:,}", *scores, spread(point.seconds, 0)]
-            lines.append("| " + " | ".join(cells) + " |")
+            cells = [spread([run[key] for run in point.runs], n) for key, n in decimals.items()]
+            lines.append(f"| {label} | {point.films:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -48,7 +48,9 @@ def fit_probe(
             continue
         x = standard if known.all() else standard[known]
         class_weight = {0: 1.0, 1: float(pos_weight[label])}
-        penalty = inverse_penalty or _choose_penalty(x, true, class_weight)
+        penalty = inverse_penalty
+        if penalty is None:
+            penalty = _choose_penalty(x, true, class_weight)
         probe = LogisticRegression(C=penalty, class_weight=class_weight, max_iter=300).fit(x, true)
         weight[label] = probe.coef_[0] / scale
         bias[label] = probe.intercept_[0] - weight[label] @ mean

@@ -28,6 +28,25 @@ def test_runs_become_a_table_and_a_picture_beside_their_tfidf(
     assert picture.is_file()
 
 
+def test_a_curve_without_runs_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--output", str(tmp_path / "curve.png"), "--curve", "tiny"]
+    assert exit_code(lambda: curve.main(arguments)) == 2
+    assert "--curve 'tiny' has no FILMS=RUN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("label", ["tiny", "TF-IDF, tuned"])
+def test_curves_of_one_label_are_refused(
+    label: str, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--output", str(tmp_path / "curve.png")]
+    for name in ("tiny", label):
+        arguments += ["--curve", name, f"60={finished_run}"]
+    assert exit_code(lambda: curve.main(arguments)) == 2
+    assert "two curves have the same label: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("run", ["runs/a", "x=runs/a", "60=nowhere", "0=."])
 def test_what_is_no_run_is_named(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
